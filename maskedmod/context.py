@@ -1,0 +1,75 @@
+"""What a block may know about the moment: step, progress, random generator, teacher output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from maskedmod.tokens import Latent, MaskSet, Tokens
+
+if TYPE_CHECKING:
+    from maskedmod.modality import Modality
+
+
+@dataclass
+class Context:
+    """State of the run at one step; schedules are pure functions of it.
+
+    ``step`` counts optimiser steps, ``max_steps`` their number in the run. ``generator`` lives on the batch's device and was
+    seeded from (seed, step, rank, accumulation part), so a resumed run draws the same numbers with no saved state.
+    ``teacher`` is set before the mask is drawn when there is a teacher.
+    """
+
+    step: int = 0
+    max_steps: int = 1
+    epoch: float = 0.0
+    steps_per_epoch: float = 1.0
+    seed: int = 0
+    rank: int = 0
+    world: int = 1
+    training: bool = True
+    generator: torch.Generator | None = None
+    teacher: Latent | None = None
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done, 0 to 1."""
+        return min(1.0, self.step / max(1, self.max_steps))
+
+    def with_teacher(self, teacher: Latent | None) -> Context:
+        return replace(self, teacher=teacher)
+
+
+def step_seed(seed: int, step: int, rank: int = 0, part: int = 0) -> int:
+    """One 63-bit seed per (seed, step, rank, accumulation part): mixed, so that neighbours share no stream."""
+    x = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB + part * 0xD6E8FEB86659FD93) % 2**64
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) % 2**64
+    return (x ^ (x >> 31)) % 2**63
+
+
+@dataclass
+class View:
+    """One named set of tokens of a batch with what was decided and computed for it.
+
+    ``tokens``: B samples; ``rows``: the same, repeated for the K masks of a sample; ``mask``: over these rows.
+    ``teacher``: latent over the B samples. ``student``: latent over the rows.
+    """
+
+    tokens: Tokens
+    rows: Tokens
+    mask: MaskSet
+    student: Latent
+    teacher: Latent | None = None
+
+
+@dataclass
+class Step:
+    """All values of one step, for targets and losses that need more than one of them (after the student, across views)."""
+
+    modality: Modality
+    batch: dict[str, Any]
+    ctx: Context
+    views: dict[str, View] = field(default_factory=dict)

@@ -1,0 +1,105 @@
+"""What an adapter promises. Everything that is particular to images, spectrograms, graphs, ... is behind this class."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from maskedmod.context import Context
+from maskedmod.tokens import Spec, Tokens
+
+
+@dataclass(frozen=True)
+class Record:
+    """A sample before it is decoded. ``data`` is a path, bytes, an array or any object that the modality reads;
+    ``key`` names it in messages (a file, ``file.parquet row 17``); ``label`` is an int, a float, a name or None."""
+
+    data: Any
+    key: str
+    label: Any = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a drawing: ``image`` uint8 ``[H, W, 3]`` numpy, with the caption that goes under it."""
+
+    image: Any
+    caption: str = ""
+
+
+class BadSample(ValueError):
+    """A sample that cannot be used. The message says what is wrong; the loader adds the key and raises or counts."""
+
+
+class Modality(nn.Module, ABC):
+    """Base of adapters; constructor arguments are the keys of the ``modality:`` slot of a recipe.
+
+    Order of calls: ``read`` (loader process, one record) -> ``collate`` (loader process, list of samples) -> ``prepare`` (on
+    the device: augmentation, filter banks, normalisation) -> ``tokenize``. Statistics that are measured on the data
+    (``measure``) are plain floats in ``statistics``; the run stores them and gives them back before training resumes.
+    """
+
+    extensions: ClassVar[tuple[str, ...]] = ()
+    """File name endings that ``data=folder`` collects, lower case with the dot."""
+
+    columns: ClassVar[tuple[str, ...]] = ()
+    """Column names that ``data=parquet`` and ``data=hf`` look for, in this order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.statistics: dict[str, Any] = {}
+        self.augment: nn.Module | None = None
+
+    @property
+    @abstractmethod
+    def spec(self) -> Spec:
+        """Sizes of the tokens (width, teacher and target are 0 here)."""
+
+    @abstractmethod
+    def read(self, record: Record) -> Any:
+        """Decode one record on the CPU. Raises BadSample when it cannot be used."""
+
+    @abstractmethod
+    def collate(self, samples: Sequence[Any]) -> dict[str, Any]:
+        """Samples of a batch -> dict of tensors (small dtypes: uint8, int16) that travel to the device."""
+
+    @abstractmethod
+    def prepare(self, batch: dict[str, Any], ctx: Context) -> dict[str, Any]:
+        """On the device: augment when ``ctx.training``, compute features, normalise."""
+
+    @abstractmethod
+    def tokenize(self, batch: dict[str, Any]) -> dict[str, Tokens]:
+        """Named views of a prepared batch; a single one is called ``main``."""
+
+    @abstractmethod
+    def embedding(self, width: int) -> nn.Module:
+        """Learned map from ``Tokens.values`` to ``[..., width]``; the encoder owns and calls it."""
+
+    @abstractmethod
+    def untokenize(self, values: Tensor, tokens: Tokens) -> Tensor:
+        """Inverse of tokenize on values ``[B, N, P]``: the (normalised) signal, e.g. ``[B, C, H, W]``."""
+
+    @abstractmethod
+    def draw(self, values: Tensor, tokens: Tokens, hidden: Tensor | None = None) -> list[Panel]:
+        """One picture per sample of values ``[B, N, P]``; positions in ``hidden`` bool ``[B, N]`` are greyed out."""
+
+    @abstractmethod
+    def demo(self, split: str) -> Sequence[Record]:
+        """Records of the built-in sample for split ``train`` or ``val``; needs no download."""
+
+    def measure(self, samples: Sequence[Any]) -> dict[str, Any]:
+        """Statistics of decoded training samples that this adapter wants measured (nothing by default)."""
+        return {}
+
+    def unit(self) -> str:
+        """What one token is called in throughput figures."""
+        return "token"
+
+    def audio(self, values: Tensor, tokens: Tokens) -> list[Any]:
+        """Listenable form of values, for modalities that have one (none by default)."""
+        return []

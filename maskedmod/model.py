@@ -1,0 +1,193 @@
+"""MaskedModel: tokenize, mask, encode, predict. No block's and no modality's name stands in this file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from maskedmod.apply import Seen, apply
+from maskedmod.context import Context, Step, View
+from maskedmod.encoders import Encoder
+from maskedmod.heads import Head
+from maskedmod.health import vital_signs
+from maskedmod.losses import Loss
+from maskedmod.masks import Mask
+from maskedmod.modality import Modality
+from maskedmod.schedules import Ramp, value
+from maskedmod.targets import Target
+from maskedmod.teachers import Teacher
+from maskedmod.tokens import Region, Tokens
+
+
+class Objective(nn.Module):
+    """One named (target, head, loss) with its weight, sign, optimiser and region; a model has any number of them."""
+
+    def __init__(
+        self,
+        target: Target,
+        head: Head,
+        loss: Loss,
+        weight: float | Ramp = 1.0,
+        sign: float = 1.0,
+        optimizer: str = "main",
+        region: Region = "masked",
+        views: tuple[str, ...] | None = None,
+    ) -> None:
+        super().__init__()
+        self.target, self.head, self.loss = target, head, loss
+        self.weight, self.sign, self.optimizer, self.region, self.views = weight, sign, optimizer, region, views
+
+    def forward(self, step: Step, view: str) -> tuple[Tensor, Tensor, Tensor]:
+        """-> loss (a number), prediction and goal at this objective's region of one view."""
+        here = step.views[view]
+        where = here.mask.where(self.region)
+        goal = self.target(step, view, where)
+        prediction = self.head(here, where)
+        return self.loss(prediction, goal, where.weight), prediction, goal
+
+
+@dataclass
+class Blocks:
+    """What a model is made of; ``build.py`` makes it from a recipe, tests make it by hand."""
+
+    modality: Modality
+    mask: Mask
+    encoder: Encoder
+    objectives: dict[str, Objective]
+    teacher: Teacher | None = None
+
+
+class MaskedModel(nn.Module):
+    """The sentence. ``forward(batch, ctx)`` gives a dict with ``loss`` and one entry per objective."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        super().__init__()
+        self.modality = blocks.modality
+        self.mask = blocks.mask
+        self.encoder = blocks.encoder
+        self.teacher = blocks.teacher
+        self.objectives = nn.ModuleDict(blocks.objectives)
+        self._watched: list[tuple[str, Tensor, Tensor, Tensor]] = []
+        if self.teacher is None:
+            for name, objective in blocks.objectives.items():
+                if objective.target.needs_teacher:
+                    raise ValueError(f"objective {name}: its target needs a teacher; add teacher=ema or another")
+            if blocks.mask.needs_teacher:
+                raise ValueError("this mask needs a teacher; add teacher=ema or another")
+
+    def forward(self, batch: dict[str, Any], ctx: Context, watch: bool = False) -> dict[str, Tensor]:
+        """One step's losses: ``loss`` (all objectives), one entry per objective, ``loss.<optimiser>`` when there are several.
+        ``watch`` keeps what ``diagnose()`` looks at."""
+        step = self.step(batch, ctx)
+        return self.score(step, watch)
+
+    def step(self, batch: dict[str, Any], ctx: Context) -> Step:
+        """prepare, tokenize, then teacher -> mask -> student for every view."""
+        batch = self.modality.prepare(batch, ctx)
+        step = Step(self.modality, batch, ctx)
+        for name, tokens in self.modality.tokenize(batch).items():
+            step.views[name] = self.view(tokens, ctx)
+        return step
+
+    def view(self, tokens: Tokens, ctx: Context, mask: Any = None) -> View:
+        """Teacher, mask and student for one set of tokens; ``mask`` may be given (published masks, pictures)."""
+        teacher = self._teach(Seen(tokens), "full")
+        rows = tokens.repeat(self.mask.per_sample if mask is None else mask.per_sample)
+        if mask is None:
+            mask = self.mask(rows, ctx.with_teacher(teacher))
+        seen = apply(rows, mask, self.encoder.sees)
+        if teacher is None:
+            teacher = self._teach(seen, "same")
+        student = self.encoder(seen, self._taps("head"))
+        return View(tokens, rows, mask, student, teacher)
+
+    def score(self, step: Step, watch: bool = False) -> dict[str, Tensor]:
+        """Losses of all objectives over all their views."""
+        out: dict[str, Tensor] = {}
+        totals: dict[str, Tensor] = {}
+        self._watched = []
+        for name, objective in self._each():
+            views = objective.views or tuple(step.views)
+            losses = []
+            for view in views:
+                loss, prediction, goal = objective(step, view)
+                losses.append(loss)
+                if watch:
+                    features = step.views[view].student.tokens
+                    self._watched.append((name, prediction.detach(), goal.detach(), features.detach()))
+            out[name] = torch.stack(losses).mean()
+            signed = out[name] * (value(objective.weight, step.ctx) * objective.sign)
+            totals[objective.optimizer] = totals[objective.optimizer] + signed if objective.optimizer in totals else signed
+        out["loss"] = torch.stack(list(totals.values())).sum()
+        if len(totals) > 1:
+            out.update({f"loss.{name}": total for name, total in totals.items()})
+        return out
+
+    @torch.no_grad()
+    def diagnose(self) -> dict[str, float]:
+        """Vital signs of the last watched step, per objective: see ``health.vital_signs``."""
+        signs: dict[str, float] = {}
+        for name, prediction, goal, features in self._watched:
+            objective = self.objectives[name]
+            assert isinstance(objective, Objective)
+            found = vital_signs(prediction, None if objective.target.discrete else goal, features)
+            signs.update({f"{name}.{key}": number for key, number in found.items()})
+        self._watched = []
+        return signs
+
+    def after_step(self, ctx: Context) -> None:
+        """State that changes once per optimiser step: the teacher, and any block that has an ``after_step`` of its own."""
+        if self.teacher is not None:
+            self.teacher.update(self.encoder, ctx)
+        for module in self.modules():
+            hook: Callable[[Context], None] | None = getattr(module, "after_step", None)
+            if hook is not None and module is not self:
+                hook(ctx)
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Groups ``{params, names, decay, optimizer}``. Vectors, tokens and position tables take no weight decay."""
+        groups: dict[tuple[str, bool], dict[str, Any]] = {}
+        for name, parameter in self.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            decay = parameter.ndim > 1 and not name.rsplit(".", 1)[-1].endswith(("token", "tokens", "table"))
+            key = (self._optimizer_of(name), decay)
+            group = groups.setdefault(key, {"params": [], "names": [], "decay": decay, "optimizer": key[0]})
+            group["params"].append(parameter)
+            group["names"].append(name)
+        return list(groups.values())
+
+    def _optimizer_of(self, name: str) -> str:
+        """Parameters of an objective go to its optimiser, those of a mask network to one called ``mask`` if there is one."""
+        used = {objective.optimizer for _, objective in self._each()}
+        parts = name.split(".")
+        if parts[0] == "objectives":
+            return dict(self._each())[parts[1]].optimizer
+        if parts[0] in used:
+            return parts[0]
+        return "main"
+
+    def units(self) -> list[nn.Module]:
+        """What to compile, shard and recompute one by one."""
+        heads = [unit for _, objective in self._each() for unit in objective.head.units()]
+        return [*self.encoder.units(), *heads]
+
+    def _each(self) -> list[tuple[str, Objective]]:
+        return [(name, module) for name, module in self.objectives.items() if isinstance(module, Objective)]
+
+    def _taps(self, of: str) -> list[str]:
+        """Taps that heads want of the student, or targets of the teacher."""
+        wanted: dict[str, None] = {}
+        for _, objective in self._each():
+            wanted.update(dict.fromkeys(objective.head.taps if of == "head" else objective.target.teacher_taps))
+        return list(wanted)
+
+    def _teach(self, seen: Seen, moment: str) -> Any:
+        if self.teacher is None or self.teacher.sees != moment:
+            return None
+        with torch.no_grad():
+            return self.teacher(replace(seen, hidden=None), self._taps("target"))

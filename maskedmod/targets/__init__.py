@@ -1,0 +1,33 @@
+"""Targets: what is predicted. One block per file; the file name is the block's name in a recipe."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from maskedmod.context import Step, View
+from maskedmod.tokens import Where
+
+
+class Target(nn.Module, ABC):
+    """Base of targets, built as ``block(spec, **arguments)``.
+
+    ``width``: values per position, or number of classes when ``discrete``. ``teacher_taps``: taps the teacher must give.
+    ``note``: added to a picture's caption where drawing the prediction needs true values.
+    """
+
+    width: int
+    discrete: bool = False
+    teacher_taps: Sequence[str] = ()
+    needs_teacher: bool = False
+    note: str = ""
+
+    @abstractmethod
+    def forward(self, step: Step, view: str, where: Where) -> Tensor:
+        """Target values at ``where``: dense ``[M, J, T, P]`` (ids ``[M, J, T]``), packed ``[T, P]`` (``[T]``). No gradient."""
+
+    def restore(self, values: Tensor, view: View) -> Tensor | None:
+        """Predicted target values ``[M, N, P]`` -> token values that the modality can draw, None when there is no way."""
+        return None

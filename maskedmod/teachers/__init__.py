@@ -1,0 +1,31 @@
+"""Teachers: networks that give targets or guide masks. One block per file; the file name is its name in a recipe."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import nn
+
+from maskedmod.apply import Seen
+from maskedmod.context import Context
+from maskedmod.tokens import Latent
+
+
+class Teacher(nn.Module, ABC):
+    """Base of teachers, built as ``block(spec, student, **arguments)`` with the student's encoder.
+
+    ``sees``: ``full`` (before the mask is drawn, all tokens) or ``same`` (after it, the student's own input).
+    ``width`` is the width of its latent.
+    """
+
+    width: int
+    sees: Literal["full", "same"] = "full"
+
+    @abstractmethod
+    def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
+        """Encode without gradient."""
+
+    def update(self, student: nn.Module, ctx: Context) -> None:
+        """Called once after every optimiser step; nothing to do for a frozen teacher."""
