@@ -1,0 +1,22 @@
+"""Masked modelling for every modality: tokenize, mask, encode, predict.
+
+``import maskedmod`` is cheap: torch is imported when a model is made or loaded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+_LAZY = {"load": ("maskedmod.zoo", "load"), "MaskedModel": ("maskedmod.model", "MaskedModel")}
+__all__ = ["__version__", "load", "MaskedModel"]  # noqa: F822  (made by __getattr__)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        module, attribute = _LAZY[name]
+        return getattr(import_module(module), attribute)
+    raise AttributeError(f"module 'maskedmod' has no attribute {name!r}")

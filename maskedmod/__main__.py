@@ -1,0 +1,7 @@
+"""``python -m maskedmod`` is the command ``maskedmod``."""
+
+import sys
+
+from maskedmod.cli import main
+
+sys.exit(main())
