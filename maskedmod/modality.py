@@ -16,7 +16,9 @@ from maskedmod.tokens import Spec, Tokens
 @dataclass(frozen=True)
 class Record:
     """A sample before it is decoded. ``data`` is a path, bytes, an array or any object that the modality reads;
-    ``key`` names it in messages (a file, ``file.parquet row 17``); ``label`` is an int, a float, a name or None."""
+    ``key`` names it in messages (a file, ``file.parquet row 17``); ``label`` is an int, a float, a name or None.
+    ``extra``: what a reader wants to know beside the data (``rate`` of an array, ``start`` of a window). A training loader
+    puts ``seed`` there, an int from (seed, epoch, index), so that a reader may cut at random and a resumed run reads the same."""
 
     data: Any
     key: str
@@ -63,6 +65,10 @@ class Modality(nn.Module, ABC):
     @abstractmethod
     def read(self, record: Record) -> Any:
         """Decode one record on the CPU. Raises BadSample when it cannot be used."""
+
+    def expand(self, record: Record) -> Sequence[Record]:
+        """One record -> the samples it holds (windows of a long recording); called by data sources after the split."""
+        return (record,)
 
     @abstractmethod
     def collate(self, samples: Sequence[Any]) -> dict[str, Any]:
