@@ -54,7 +54,7 @@ def _visible(rows: Tokens, mask: MaskSet) -> Seen:
     keep = mask.keep
     if rows.layout.packed:
         return _visible_packed(rows, mask)
-    layout = Layout(valid=mask.keep_valid)
+    layout = Layout(grid=rows.layout.grid, valid=mask.keep_valid)
     tokens = Tokens(take(rows.values, keep), take(rows.pos, keep), layout)
     return Seen(tokens, keep, None, mask.visibility, mask)
 

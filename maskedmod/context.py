@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from maskedmod.tokens import Latent, MaskSet, Tokens
@@ -18,7 +19,7 @@ class Context:
     """State of the run at one step; schedules are pure functions of it.
 
     ``step`` counts optimiser steps, ``max_steps`` their number in the run. ``generator`` lives on the batch's device and was
-    seeded from (seed, step, rank, accumulation part), so a resumed run draws the same numbers with no saved state.
+    seeded from (seed, step, rank, accumulation ``part``), so a resumed run draws the same numbers with no saved state.
     ``teacher`` is set before the mask is drawn when there is a teacher.
     """
 
@@ -27,6 +28,7 @@ class Context:
     epoch: float = 0.0
     steps_per_epoch: float = 1.0
     seed: int = 0
+    part: int = 0
     rank: int = 0
     world: int = 1
     training: bool = True
@@ -37,6 +39,10 @@ class Context:
     def progress(self) -> float:
         """Share of the run that is done, 0 to 1."""
         return min(1.0, self.step / max(1, self.max_steps))
+
+    def host_rng(self, shared: bool = False) -> np.random.Generator:
+        """numpy generator of this step for decisions on the host (sizes, rectangles); ``shared``: the same on all ranks."""
+        return np.random.default_rng(step_seed(self.seed, self.step, 0 if shared else self.rank + 1, self.part))
 
     def with_teacher(self, teacher: Latent | None) -> Context:
         return replace(self, teacher=teacher)
@@ -63,6 +69,11 @@ class View:
     mask: MaskSet
     student: Latent
     teacher: Latent | None = None
+
+    @property
+    def source(self) -> Tokens:
+        """Tokens that indices of the mask point into with no copy: the B samples when dense, the tiled rows when packed."""
+        return self.rows if self.rows.layout.packed else self.tokens
 
 
 @dataclass

@@ -28,7 +28,8 @@ class Layout:
 
     *dense*: ``[B, N, ...]`` with an optional ``valid`` mask ``[B, N]`` (False = padding: never a key, target or counted).
     *packed*: ``[L, ...]`` with ``cu_seqlens`` int32 ``[S+1]``; no padding exists.
-    ``grid`` is the row-major lattice of a dense layout, when the tokens fill one: ``(H, W)``, ``(T, F)``, ``(T, H, W)``, ``(L,)``.
+    ``grid`` is the row-major lattice that integer positions refer to: ``(H, W)``, ``(T, F)``, ``(T, H, W)``, ``(L,)``; a gathered
+    subset keeps the lattice of the whole.
     """
 
     grid: tuple[int, ...] | None = None

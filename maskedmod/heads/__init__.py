@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from maskedmod.context import View
-from maskedmod.tokens import Where
+from maskedmod.tokens import Where, take
 
 
 class Head(nn.Module, ABC):
@@ -24,3 +24,18 @@ class Head(nn.Module, ABC):
     def units(self) -> list[nn.Module]:
         """Sub-modules to compile, shard and checkpoint one by one."""
         return []
+
+
+def encoded_at(view: View, where: Where) -> Tensor:
+    """Encoder output at ``where``: dense ``[M, J, T, D]``, packed ``[T, D]``, pooled ``[M, D]``; for heads without a decoder."""
+    student = view.student
+    if where.index is None:
+        return student.pooled()
+    if student.index is None:
+        return take(student.tokens, where.index)
+    if where.index.shape[-1] == student.index.shape[-1] and where.index.data_ptr() == student.index.data_ptr():
+        return student.tokens if student.index.ndim == 1 else student.tokens[:, None]
+    raise ValueError(
+        "this head reads hidden positions, but the encoder saw visible tokens only: use encoder.sees=mask_token, "
+        "region=visible, or head=mae_decoder"
+    )

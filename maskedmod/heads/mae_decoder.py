@@ -1,0 +1,184 @@
+"""Light Transformer decoder: MAE's decoder, Audio-MAE's windowed one, I-JEPA's predictor."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from maskedmod.context import View
+from maskedmod.heads import Head
+from maskedmod.layers.attention import QkvBias, Who
+from maskedmod.layers.block import Block, BlockSettings, make_norm
+from maskedmod.layers.init import Init, initialise, rescale_by_depth
+from maskedmod.layers.positions import SinCos, Table
+from maskedmod.layers.windows import WindowBlock
+from maskedmod.tokens import DROPPED, Spec, Where, take
+
+
+class MaeDecoder(Head):
+    """Puts mask tokens at the target positions beside the encoded tokens, adds positions, runs a small Transformer and
+    projects its output at the targets (MAE: He et al. 2022, section 3; I-JEPA: Assran et al. 2023, section 3).
+
+    Several target sets (J > 1) are decoded one by one beside the same context, folded into the batch, as I-JEPA does.
+    ``window``: ``[t, f]`` or one number: shifted-window blocks on the lattice, every second one shifted by ``shift``
+    (Audio-MAE: window 4, shift (2, 0)); prefix tokens are left out then. Needs two grid axes.
+    ``positions``: sincos, learned or frozen. Attention over N tokens is done at width ``width``.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        depth: int = 8,
+        width: int = 512,
+        heads: int = 16,
+        positions: Literal["sincos", "learned", "frozen"] = "sincos",
+        window: int | tuple[int, int] | None = None,
+        shift: tuple[int, int] = (2, 0),
+        mlp_ratio: float = 4.0,
+        qkv_bias: QkvBias = "all",
+        eps: float = 1e-6,
+        drop_path: float = 0.0,
+        init: Init = "xavier",
+        init_std: float = 0.02,
+        rescale: bool = False,
+    ) -> None:
+        super().__init__()
+        settings = BlockSettings(width, heads, mlp_ratio, qkv_bias, eps=eps)
+        self.embed = nn.Linear(spec.width, width)
+        self.positions = SinCos(width) if positions == "sincos" else Table(spec, width, frozen=positions == "frozen")
+        self.windowed = window is not None
+        rates = torch.linspace(0, drop_path, depth, device="cpu").tolist()
+        if window is None:
+            self.blocks = nn.ModuleList(Block(settings, rate) for rate in rates)
+        else:
+            if spec.axes != 2:
+                raise ValueError(f"mae_decoder.window needs tokens on two axes, this modality has {spec.axes}")
+            size = (window, window) if isinstance(window, int) else (window[0], window[1])
+            shifts = [(0, 0) if i % 2 == 0 else (shift[0], shift[1]) for i in range(depth)]
+            self.blocks = nn.ModuleList(WindowBlock(settings, size, s, r) for s, r in zip(shifts, rates, strict=True))
+        self.norm = make_norm("layer", width, eps)
+        self.pred = nn.Linear(width, spec.target)
+        initialise(self, init, init_std)
+        if rescale and window is None:
+            rescale_by_depth(self.blocks)
+        self.mask_token = nn.Parameter(torch.randn(width) * 0.02)
+
+    def forward(self, view: View, where: Where) -> Tensor:
+        """-> ``[M, J, T, target]`` (packed ``[T, target]``)."""
+        if where.index is None:
+            raise ValueError("mae_decoder predicts tokens; use an mlp or linear head for region=pooled")
+        if view.rows.layout.packed:
+            return self.pred(self._packed(view)[where.index])
+        if self.windowed:
+            return self.pred(take(self._on_lattice(view), where.index))
+        if view.student.index is None:
+            return self.pred(take(self._all_tokens(view), where.index))
+        decoded = self._beside_context(view)
+        if where.index is view.mask.targets:
+            return self.pred(decoded[1])
+        return self.pred(take(self._spread(view, *decoded), where.index))
+
+    def units(self) -> list[nn.Module]:
+        return list(self.blocks)
+
+    def _context(self, view: View) -> tuple[Tensor, Tensor | None]:
+        """Encoded tokens at decoder width with their positions, and prefix tokens."""
+        latent, rows = view.student, view.rows
+        pos = rows.pos if latent.index is None else take(rows.pos, latent.index)
+        x = self.embed(latent.tokens)
+        x = x + self.positions(pos, rows.layout.grid).to(x.dtype)
+        return x, None if latent.prefix is None else self.embed(latent.prefix)
+
+    def _run(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        who = Who(allowed=None if valid is None else valid[:, None, None, :])
+        for block in self.blocks:
+            x = block(x, who)
+        return self.norm(x)
+
+    def _beside_context(self, view: View) -> tuple[Tensor, Tensor]:
+        """-> decoded context ``[M, J, n, D]`` and targets ``[M, J, T, D]``: the sequence is (prefix, context, targets)."""
+        mask, rows = view.mask, view.rows
+        m, j, t = mask.targets.shape
+        context, prefix = self._context(view)
+        if prefix is not None:
+            context = torch.cat([prefix, context], dim=1)
+        p = 0 if prefix is None else prefix.shape[1]
+        queries = self.mask_token + self.positions(take(rows.pos, mask.targets), rows.layout.grid)
+        context = context[:, None].expand(-1, j, -1, -1)
+        x = torch.cat([context, queries.to(context.dtype)], dim=2).flatten(0, 1)
+        x = self._run(x, self._valid(view, p)).unflatten(0, (m, j))
+        n = x.shape[2] - t
+        return x[:, :, p:n], x[:, :, n:]
+
+    def _valid(self, view: View, p: int) -> Tensor | None:
+        mask = view.mask
+        m, j, t = mask.targets.shape
+        if mask.keep_valid is None and mask.target_valid is None:
+            return None
+        kept = mask.keep_valid
+        if kept is None:
+            kept = torch.ones_like(mask.keep, dtype=torch.bool)
+        kept = nn.functional.pad(kept, (p, 0), value=True)[:, None].expand(-1, j, -1)
+        asked = mask.target_valid if mask.target_valid is not None else torch.ones_like(mask.targets, dtype=torch.bool)
+        return torch.cat([kept, asked], dim=2).flatten(0, 1)
+
+    def _spread(self, view: View, context: Tensor, targets: Tensor) -> Tensor:
+        """Decoded tokens of one target set back on all N positions ``[M, N, D]`` (regions visible and all)."""
+        if context.shape[1] != 1:
+            raise ValueError("with several target sets only region=masked can be predicted")
+        index = torch.cat([view.mask.keep, view.mask.targets[:, 0]], dim=1)
+        out = targets.new_zeros(index.shape[0], view.rows.shape[1], targets.shape[-1])
+        both = torch.cat([context[:, 0], targets[:, 0]], dim=1)
+        return out.scatter(1, index[..., None].expand_as(both), both)
+
+    def _all_tokens(self, view: View) -> Tensor:
+        x, prefix = self._context(view)
+        valid = view.rows.layout.valid
+        p = 0 if prefix is None else prefix.shape[1]
+        if prefix is not None:
+            x = torch.cat([prefix, x], dim=1)
+            valid = None if valid is None else nn.functional.pad(valid, (p, 0), value=True)
+        return self._run(x, valid)[:, p:]
+
+    def _on_lattice(self, view: View) -> Tensor:
+        """All N positions in order ``[M, N, D]``, through window blocks."""
+        grid = view.rows.layout.grid
+        if grid is None or len(grid) != 2:
+            raise ValueError("mae_decoder.window needs tokens that fill a two-axis lattice")
+        x = self._fill(view)
+        valid = view.rows.layout.valid
+        if view.mask.drops:
+            kept = view.mask.role != DROPPED
+            valid = kept if valid is None else valid & kept
+        for block in self.blocks:
+            x = block(x, (grid[0], grid[1]), valid)
+        return self.norm(x)
+
+    def _fill(self, view: View) -> Tensor:
+        """Encoded tokens at their places, mask tokens elsewhere, positions added."""
+        latent, rows = view.student, view.rows
+        x = self.embed(latent.tokens)
+        if latent.index is not None:
+            m, n = rows.shape
+            index = latent.index
+            if view.mask.keep_valid is not None:  # padding of the list goes to an extra place that is cut off
+                index = torch.where(view.mask.keep_valid, index, n)
+            full = self.mask_token.to(x.dtype).expand(m, n + 1, -1)
+            x = full.scatter(1, index[..., None].expand_as(x), x)[:, :n]
+        return x + self.positions(rows.pos, rows.layout.grid).to(x.dtype)
+
+    def _packed(self, view: View) -> Tensor:
+        latent, rows = view.student, view.rows
+        x = self.embed(latent.tokens)
+        if latent.index is not None:
+            x = self.mask_token.to(x.dtype).expand(rows.shape[0], -1).index_copy(0, latent.index, x)
+        x = x + self.positions(rows.pos, rows.layout.grid).to(x.dtype)
+        cu = rows.layout.cu_seqlens
+        assert cu is not None
+        lengths = () if cu.is_cuda else tuple(cu.diff().tolist())
+        who = Who(cu_seqlens=cu, max_seqlen=rows.layout.max_seqlen, lengths=lengths)
+        for block in self.blocks:
+            x = block(x, who)
+        return self.norm(x)

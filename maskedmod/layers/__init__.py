@@ -1,0 +1,1 @@
+"""Parts that encoders and heads share: attention, Transformer block, positions, windows, initialisation."""

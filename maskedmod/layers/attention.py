@@ -1,0 +1,138 @@
+"""Multi-head self-attention over dense or packed tokens, always through fused kernels unless a map is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+QkvBias = Literal["all", "none", "qv"]
+
+
+@dataclass(frozen=True)
+class Who:
+    """Who attends to whom in one forward pass, shared by all blocks.
+
+    ``allowed`` bool, broadcastable to ``[M, heads, n, n]`` (key padding is ``[M, 1, 1, n]``); ``bias`` float, the same shapes;
+    ``causal``: kernel flag; ``rotary``: (cos, sin) ``[M or 1, 1, n, head_dim]`` (packed ``[n, 1, head_dim]``);
+    ``cu_seqlens`` int32 ``[S+1]``, ``max_seqlen`` and ``lengths`` (the same on the host) for packed tokens.
+    """
+
+    allowed: Tensor | None = None
+    bias: Tensor | None = None
+    causal: bool = False
+    rotary: tuple[Tensor, Tensor] | None = None
+    cu_seqlens: Tensor | None = None
+    max_seqlen: int = 0
+    lengths: tuple[int, ...] = ()
+
+
+class Attention(nn.Module):
+    """``softmax(q k^T / sqrt(d)) v`` (Vaswani et al. 2017, eq. 1).
+
+    ``qkv_bias``: ``all``, ``none``, or ``qv`` (no key bias, BEiT). ``qk_norm``: LayerNorm of q and k per head.
+    """
+
+    def __init__(
+        self, width: int, heads: int, qkv_bias: QkvBias = "all", qk_norm: bool = False, dropout: float = 0.0, eps: float = 1e-6
+    ) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} is not divisible by heads {heads}")
+        self.heads, self.dropout = heads, dropout
+        self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias == "all")
+        self.q_bias = nn.Parameter(torch.zeros(width)) if qkv_bias == "qv" else None
+        self.v_bias = nn.Parameter(torch.zeros(width)) if qkv_bias == "qv" else None
+        self.q_norm = nn.LayerNorm(width // heads, eps=eps) if qk_norm else nn.Identity()
+        self.k_norm = nn.LayerNorm(width // heads, eps=eps) if qk_norm else nn.Identity()
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, who: Who) -> Tensor:
+        """x ``[M, n, D]`` or packed ``[n, D]`` -> the same shape."""
+        q, k, v = self._qkv(x, who)
+        drop = self.dropout if self.training else 0.0
+        if who.cu_seqlens is not None:
+            return self.proj(_packed_attention(q, k, v, who, drop).flatten(-2))
+        mask = _merge(who, q.dtype)
+        causal = who.causal and mask is None
+        if who.causal and mask is not None:
+            mask = _and_causal(mask, q.shape[-2])
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=drop, is_causal=causal)
+        return self.proj(out.transpose(1, 2).flatten(2))
+
+    def maps(self, x: Tensor, who: Who) -> Tensor:
+        """Attention probabilities ``[M, heads, n, n]`` of dense tokens: materialised, for taps only."""
+        if who.cu_seqlens is not None:
+            raise ValueError("attention maps are for dense tokens; pack one sequence at a time instead")
+        q, k, _ = self._qkv(x, who)
+        scores = (q @ k.transpose(-2, -1)).float() * q.shape[-1] ** -0.5
+        mask = _merge(who, scores.dtype)
+        if who.causal:
+            mask = _and_causal(mask, q.shape[-2], q.device)
+        if mask is not None:
+            scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
+        return scores.softmax(-1)
+
+    def _qkv(self, x: Tensor, who: Who) -> tuple[Tensor, Tensor, Tensor]:
+        """Dense: ``[M, heads, n, d]`` each; packed: ``[n, heads, d]`` each."""
+        bias: Tensor | None = self.qkv.bias
+        if self.q_bias is not None and self.v_bias is not None:
+            bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
+        qkv = F.linear(x, self.qkv.weight, bias).unflatten(-1, (3, self.heads, -1))
+        q, k, v = qkv.unbind(-3)
+        q, k = self.q_norm(q), self.k_norm(k)
+        if who.cu_seqlens is None:
+            q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        if who.rotary is not None:
+            q, k = rotate(q, who.rotary), rotate(k, who.rotary)
+        return q, k, v
+
+
+def rotate(x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    """Half-split rotary positions (Su et al. 2021, eq. 34; pairs are (i, i + d/2)), in float32."""
+    cos, sin = rotary
+    first, second = x.float().chunk(2, dim=-1)
+    turned = torch.cat([-second, first], dim=-1)
+    return (x.float() * cos + turned * sin).to(x.dtype)
+
+
+def _merge(who: Who, dtype: torch.dtype) -> Tensor | None:
+    """One mask for the kernel: boolean when there is no bias, else additive."""
+    if who.bias is None:
+        return who.allowed
+    bias = who.bias.to(dtype)
+    if who.allowed is None:
+        return bias
+    return bias.masked_fill(~who.allowed, torch.finfo(dtype).min)
+
+
+def _and_causal(mask: Tensor | None, n: int, device: torch.device | None = None) -> Tensor:
+    device = mask.device if mask is not None else device
+    lower = torch.ones(n, n, dtype=torch.bool, device=device).tril()
+    if mask is None:
+        return lower
+    if mask.dtype == torch.bool:
+        return mask & lower
+    return mask.masked_fill(~lower, torch.finfo(mask.dtype).min)
+
+
+def _packed_attention(q: Tensor, k: Tensor, v: Tensor, who: Who, dropout: float) -> Tensor:
+    """q, k, v ``[n, heads, d]`` -> ``[n, heads, d]``; varlen kernel on CUDA in half precision, one SDPA per sequence elsewhere."""
+    assert who.cu_seqlens is not None
+    if q.is_cuda and q.dtype in (torch.float16, torch.bfloat16) and dropout == 0.0 and not who.causal:
+        from torch.nn.attention.varlen import varlen_attn
+
+        cu = who.cu_seqlens
+        out = varlen_attn(q, k, v, cu, cu, who.max_seqlen, who.max_seqlen)
+        assert isinstance(out, Tensor)
+        return out
+    parts = []
+    for qs, ks, vs in zip(q.split(who.lengths), k.split(who.lengths), v.split(who.lengths), strict=True):
+        one = F.scaled_dot_product_attention(
+            qs.transpose(0, 1), ks.transpose(0, 1), vs.transpose(0, 1), dropout_p=dropout, is_causal=who.causal
+        )
+        parts.append(one.transpose(0, 1))
+    return torch.cat(parts)

@@ -1,0 +1,128 @@
+"""Positions, separable from content: a module that reads coordinates and gives vectors, rotations or attention biases."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from maskedmod.tokens import Spec
+
+Positions = Literal["sincos", "learned", "frozen", "rotary", "relative", "none"]
+
+
+def flat_index(pos: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """Row-major number of lattice positions: ``[..., A]`` -> ``[...]``."""
+    index = pos[..., 0]
+    for axis in range(1, len(grid)):
+        index = index * grid[axis] + pos[..., axis]
+    return index
+
+
+def sincos(pos: Tensor, width: int, temperature: float = 10000.0) -> Tensor:
+    """Fixed sine-cosine vectors of coordinates ``[..., A]`` -> ``[..., width]`` in float64.
+
+    Every axis has width/A channels, all sines then all cosines, the last axis first (MAE: columns, then rows).
+    """
+    axes = pos.shape[-1]
+    if width % (2 * axes):
+        raise ValueError(f"sincos positions: width {width} is not divisible by {2 * axes} (2 x {axes} axes)")
+    part = width // axes // 2
+    omega = temperature ** -(torch.arange(part, dtype=torch.float64, device=pos.device) / part)
+    angles = pos.flip(-1).double()[..., None] * omega
+    return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+
+
+def lattice(grid: tuple[int, ...], device: torch.device | None = None) -> Tensor:
+    """Coordinates of all lattice points in row-major order, int64 ``[N, A]``."""
+    axes = [torch.arange(n, device=device) for n in grid]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(grid))
+
+
+class SinCos(nn.Module):
+    """Sine-cosine vectors added to tokens; on a lattice a table is made once per grid and only looked up."""
+
+    def __init__(self, width: int, temperature: float = 10000.0) -> None:
+        super().__init__()
+        self.width, self.temperature = width, temperature
+        self._tables: dict[tuple[tuple[int, ...], torch.device], Tensor] = {}
+
+    def forward(self, pos: Tensor, grid: tuple[int, ...] | None) -> Tensor:
+        """pos ``[..., A]`` -> ``[..., width]`` float32."""
+        if grid is None or pos.is_floating_point():
+            return sincos(pos, self.width, self.temperature).float()
+        key = (grid, pos.device)
+        if key not in self._tables:
+            self._tables[key] = sincos(lattice(grid, pos.device), self.width, self.temperature).float()
+        return self._tables[key][flat_index(pos, grid)]
+
+
+class Table(nn.Module):
+    """One vector per lattice point: learned, or frozen (a published table that a checkpoint brings along)."""
+
+    def __init__(self, spec: Spec, width: int, frozen: bool) -> None:
+        super().__init__()
+        if spec.grid is None:
+            raise ValueError("learned positions need a modality of fixed size (a grid); use sincos or rotary")
+        self.grid = spec.grid
+        start = torch.zeros(int(torch.tensor(spec.grid).prod()), width)
+        if frozen:
+            self.register_buffer("table", start)
+        else:
+            self.table = nn.Parameter(nn.init.trunc_normal_(start, std=0.02))
+
+    def forward(self, pos: Tensor, grid: tuple[int, ...] | None) -> Tensor:
+        """pos int64 ``[..., A]`` -> ``[..., width]``."""
+        if grid is not None and grid != self.grid:
+            raise ValueError(f"position table is for a grid of {self.grid}, tokens lie on {grid}")
+        return self.table[flat_index(pos, self.grid)]
+
+
+class Rotary(nn.Module):
+    """Angles for rotary attention (Su et al. 2021); several axes share the head width evenly (axial)."""
+
+    def __init__(self, head_width: int, axes: int, base: float = 10000.0) -> None:
+        super().__init__()
+        if head_width % (2 * axes):
+            raise ValueError(f"rotary positions: head width {head_width} is not divisible by {2 * axes} (2 x {axes} axes)")
+        part = head_width // (2 * axes)
+        self.register_buffer("inv_freq", base ** -(torch.arange(part, dtype=torch.float32) / part), persistent=False)
+
+    def forward(self, pos: Tensor, prefix: int) -> tuple[Tensor, Tensor]:
+        """pos ``[..., n, A]`` -> cos and sin ``[..., prefix + n, head_width]``; prefix tokens are not rotated."""
+        inv_freq = self.get_buffer("inv_freq")
+        angles = (pos.float()[..., None] * inv_freq).flatten(-2)
+        if prefix:
+            angles = torch.cat([angles.new_zeros(*angles.shape[:-2], prefix, angles.shape[-1]), angles], dim=-2)
+        angles = torch.cat([angles, angles], dim=-1)
+        return angles.cos(), angles.sin()
+
+
+class RelativeBias(nn.Module):
+    """Learned attention bias per head and lattice offset (Swin, BEiT), shared by all blocks of an encoder.
+
+    ``table`` ``[prod(2 g - 1) + 3, heads]``; the last three rows are class->token, token->class, class->class.
+    """
+
+    def __init__(self, spec: Spec, heads: int) -> None:
+        super().__init__()
+        if spec.grid is None:
+            raise ValueError("relative positions need a modality of fixed size (a grid); use rotary")
+        self.grid = spec.grid
+        self.offsets = int(torch.tensor([2 * g - 1 for g in spec.grid]).prod())
+        self.table = nn.Parameter(nn.init.trunc_normal_(torch.zeros(self.offsets + 3, heads), std=0.02))
+
+    def forward(self, pos: Tensor, prefix: int) -> Tensor:
+        """pos int64 ``[M, n, A]`` -> bias ``[M or 1, heads, prefix + n, prefix + n]``; M is 1 when all rows share positions."""
+        if pos.ndim == 3 and (pos.shape[0] == 1 or pos.stride(0) == 0):
+            pos = pos[:1]
+        sizes = torch.tensor([2 * g - 1 for g in self.grid], device=pos.device)
+        delta = pos[:, :, None] - pos[:, None] + sizes // 2
+        index = flat_index(delta, tuple(2 * g - 1 for g in self.grid))
+        if prefix:
+            index = nn.functional.pad(index, (prefix, 0, prefix, 0))
+            index[:, :prefix, prefix:] = self.offsets
+            index[:, prefix:, :prefix] = self.offsets + 1
+            index[:, :prefix, :prefix] = self.offsets + 2
+        return self.table[index].permute(0, 3, 1, 2)

@@ -1,0 +1,139 @@
+"""Tokens hidden independently at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from maskedmod.context import Context
+from maskedmod.layers.positions import flat_index
+from maskedmod.masking import Count, from_masked_rows, from_noise, ignore_some, masked_counts, packed_from_masked
+from maskedmod.masks import Mask
+from maskedmod.schedules import Ramp, value
+from maskedmod.tokens import KEPT, MASKED, RANDOM, MaskSet, Spec, Tokens
+
+
+@dataclass(frozen=True)
+class RatioSampler:
+    """A ratio drawn once per batch (the same on all ranks): ``uniform`` in [low, high], or ``normal`` with ``mean`` and
+    ``std``, cut to [low, high] (MAGE, Li et al. 2023, section 3.1)."""
+
+    low: float
+    high: float
+    kind: Literal["uniform", "normal"] = "uniform"
+    mean: float = 0.55
+    std: float = 0.25
+
+    def draw(self, ctx: Context) -> float:
+        rng = ctx.host_rng(shared=True)
+        if self.kind == "uniform":
+            return float(rng.uniform(self.low, self.high))
+        for _ in range(1000):
+            ratio = float(rng.normal(self.mean, self.std))
+            if self.low <= ratio <= self.high:
+                return ratio
+        raise ValueError(f"mask.ratio: no draw of normal({self.mean}, {self.std}) falls in [{self.low}, {self.high}]")
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """Shares of hidden tokens that become the mask token, a random token, or stay (BERT: 0.8, 0.1, 0.1)."""
+
+    mask: float = 0.8
+    random: float = 0.1
+    keep: float = 0.1
+
+    def __post_init__(self) -> None:
+        if abs(self.mask + self.random + self.keep - 1.0) > 1e-6:
+            raise ValueError(f"mask.corrupt: shares {self.mask}, {self.random}, {self.keep} do not sum to 1")
+
+
+class Random(Mask):
+    """Hide a share of the eligible tokens, drawn uniformly (MAE: He et al. 2022, section 3).
+
+    ``ratio``: a number, a schedule ``{start, end}``, or a sampler ``{low, high}`` per batch. ``count``: how the share becomes a
+    number: keep_int, mask_int, mask_ceil, mask_round. ``unit``: side of the squares that are hidden as one, in tokens (SimMIM:
+    32 px = 2 patches); needs a lattice. ``scope``: ``batch`` hides the same positions in all rows. ``bernoulli``: every token
+    on its own with probability ratio; else the exact number. ``ignore``: share of the hidden tokens that no loss asks for.
+    ``corrupt``: BERT-like shares for encoder.sees=corrupt. ``masks_per_sample``: K. Padding and ineligible tokens are never
+    hidden, and the count is taken from each row's own eligible tokens.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        ratio: float | Ramp | RatioSampler = 0.75,
+        count: Count = "keep_int",
+        unit: int = 1,
+        scope: Literal["sample", "batch"] = "sample",
+        bernoulli: bool = False,
+        ignore: float = 0.0,
+        corrupt: Corruption | None = None,
+        masks_per_sample: int = 1,
+    ) -> None:
+        super().__init__()
+        if not isinstance(ratio, Ramp | RatioSampler) and not 0.0 < ratio < 1.0:
+            raise ValueError(f"mask.ratio must lie between 0 and 1, not {ratio}")
+        self.ratio, self.count, self.unit, self.scope, self.bernoulli = ratio, count, unit, scope, bernoulli
+        self.ignore, self.corrupt, self.per_sample = ignore, corrupt, masks_per_sample
+
+    def forward(self, rows: Tokens, ctx: Context) -> MaskSet:
+        """Dense or packed rows -> MaskSet with one target set."""
+        ratio = self.ratio.draw(ctx) if isinstance(self.ratio, RatioSampler) else value(self.ratio, ctx)
+        mask = self._packed(rows, ratio, ctx) if rows.layout.packed else self._dense(rows, ratio, ctx)
+        if self.ignore and not rows.layout.packed:
+            mask = ignore_some(mask, self._noise(rows.shape, rows, ctx) < self.ignore)
+        if self.corrupt is not None:
+            mask.code = self._codes(mask, rows, ctx)
+        return mask
+
+    def _dense(self, rows: Tokens, ratio: float, ctx: Context) -> MaskSet:
+        if self.unit > 1:
+            return self._units(rows, ratio, ctx)
+        noise = self._noise(rows.shape, rows, ctx)
+        if self.bernoulli:
+            return from_masked_rows(noise < ratio, rows, self.per_sample)
+        return from_noise(noise, ratio, rows, self.count, self.per_sample)
+
+    def _units(self, rows: Tokens, ratio: float, ctx: Context) -> MaskSet:
+        grid = rows.layout.grid
+        if grid is None:
+            raise ValueError("mask.unit needs tokens on a lattice")
+        if any(g % self.unit for g in grid):
+            raise ValueError(f"mask.unit {self.unit} does not divide the lattice {grid}")
+        coarse = tuple(g // self.unit for g in grid)
+        cells = int(torch.tensor(coarse).prod())
+        unit = from_noise(self._noise((rows.shape[0], cells), rows, ctx), ratio, None, self.count)
+        owner = flat_index(rows.pos // self.unit, coarse)
+        return from_masked_rows(unit.hidden.gather(1, owner), rows, self.per_sample)
+
+    def _packed(self, rows: Tokens, ratio: float, ctx: Context) -> MaskSet:
+        noise = self._noise(rows.shape, rows, ctx)
+        eligible = rows.eligible if rows.eligible is not None else torch.ones_like(noise, dtype=torch.bool)
+        if self.bernoulli:
+            return packed_from_masked((noise < ratio) & eligible, self.per_sample)
+        segment = rows.layout.segments()
+        counts = torch.zeros(rows.batch, dtype=torch.long, device=noise.device).index_add(0, segment, eligible.long())
+        asked = masked_counts(counts, ratio, self.count)
+        # sort by (sequence, eligible first, noise); the first `asked` of every sequence are hidden
+        order = (segment * 4.0 + torch.where(eligible, 0.0, 2.0) + noise).double().argsort()
+        cu = rows.layout.cu_seqlens
+        assert cu is not None
+        rank = torch.empty_like(order)
+        rank[order] = torch.arange(len(order), device=order.device)
+        return packed_from_masked(rank - cu.long()[segment] < asked[segment], self.per_sample)
+
+    def _noise(self, shape: tuple[int, ...], rows: Tokens, ctx: Context) -> Tensor:
+        if self.scope == "batch" and not rows.layout.packed:
+            return torch.rand(1, *shape[1:], generator=ctx.generator, device=rows.device).expand(shape)
+        return torch.rand(shape, generator=ctx.generator, device=rows.device)
+
+    def _codes(self, mask: MaskSet, rows: Tokens, ctx: Context) -> Tensor:
+        assert self.corrupt is not None
+        noise = torch.rand(rows.shape, generator=ctx.generator, device=rows.device)
+        code = torch.where(noise < self.corrupt.mask, MASKED, KEPT)
+        code = torch.where((noise >= self.corrupt.mask) & (noise < self.corrupt.mask + self.corrupt.random), RANDOM, code)
+        return torch.where(mask.hidden, code, 0).to(torch.int8)

@@ -1,0 +1,50 @@
+"""Exponential moving average of the student's encoder."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from maskedmod.apply import Seen
+from maskedmod.context import Context
+from maskedmod.encoders import Encoder
+from maskedmod.schedules import Ramp, value
+from maskedmod.teachers import Teacher
+from maskedmod.tokens import Latent, Spec
+
+
+class Ema(Teacher):
+    """``teacher = m * teacher + (1 - m) * student`` after every optimiser step, in float32; buffers are copied.
+
+    ``momentum``: m, or a schedule (I-JEPA: 0.996 to 1, linear). ``sees``: full, or same (the student's own masked input).
+    ``start``: steps during which the teacher is a plain copy.
+    """
+
+    def __init__(
+        self, spec: Spec, student: Encoder, momentum: float | Ramp = 0.996, sees: Literal["full", "same"] = "full", start: int = 0
+    ) -> None:
+        super().__init__()
+        self.encoder = copy.deepcopy(student).requires_grad_(False)
+        self.width, self.momentum, self.sees, self.start = student.width, momentum, sees, start
+
+    def train(self, mode: bool = True) -> Ema:
+        """A teacher never drops anything."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
+        return self.encoder(seen, taps)
+
+    @torch.no_grad()
+    def update(self, student: nn.Module, ctx: Context) -> None:
+        momentum = 0.0 if ctx.step < self.start else value(self.momentum, ctx)
+        mine: list[Tensor] = list(self.encoder.parameters())
+        theirs: list[Tensor] = list(student.parameters())
+        torch._foreach_lerp_(mine, theirs, 1.0 - momentum)
+        for ours, new in zip(self.encoder.buffers(), student.buffers(), strict=True):
+            ours.copy_(new)
