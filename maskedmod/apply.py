@@ -32,6 +32,7 @@ class Seen:
 def apply(rows: Tokens, mask: MaskSet, sees: Sees) -> Seen:
     """``visible``: gather kept tokens. ``mask_token``: all tokens, hidden ones marked. ``corrupt``: as the mask's codes say
     (1 marked, 2 replaced by a token of the same batch, 3 left). ``full``: all, unchanged. Dropped tokens are padding."""
+    rows = mask.rewrite(rows)
     if sees == "visible":
         return _visible(rows, mask)
     tokens = rows

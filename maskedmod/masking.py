@@ -33,7 +33,9 @@ def masked_counts(n: Tensor, ratio: float, rule: Count) -> Tensor:
     return (exact * ratio).ceil().long() if rule == "mask_ceil" else (exact * ratio).round().long()
 
 
-def from_noise(noise: Tensor, ratio: float, rows: Tokens | None = None, count: Count = "keep_int", per_sample: int = 1) -> MaskSet:
+def from_noise(
+    noise: Tensor, ratio: float, rows: Tokens | None = None, count: Count = "keep_int", per_sample: int = 1
+) -> MaskSet:
     """Keep the tokens of smallest noise ``[M, N]``, in the order of their noise; hide the rest (MAE's random masking).
 
     ``rows`` gives validity and eligibility: then the number hidden is the rule applied to each row's own eligible tokens, and

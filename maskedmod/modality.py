@@ -34,7 +34,7 @@ class Panel:
     caption: str = ""
 
 
-class BadSample(ValueError):
+class BadSample(ValueError):  # noqa: N818 - it is a fact about data, not a fault of the program
     """A sample that cannot be used. The message says what is wrong; the loader adds the key and raises or counts."""
 
 

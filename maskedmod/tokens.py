@@ -192,6 +192,11 @@ class MaskSet:
         """bool like role: content the encoder must not see."""
         return self.role != VISIBLE
 
+    def rewrite(self, rows: Tokens) -> Tokens:
+        """Tokens whose content the mask itself changed, before anything is gathered: the same here; a subclass mixes samples,
+        adds noise, or puts in what a generator drew."""
+        return rows
+
     def at(self, level: int) -> MaskSet:
         """The same mask at a pyramid level; an isotropic mask has level 0 only."""
         if level != 0:
@@ -280,7 +285,8 @@ class Spec:
 
     ``values``: P, numbers per token; ``axes``: A, position axes; ``grid``: lattice when it is fixed; ``vocab``: number of ids
     when tokens are ids; ``patch``: extent of a token on each axis; ``channels``; ``width``: D of the encoder;
-    ``teacher``: D of the teacher; ``target``: width of the target (or number of classes).
+    ``sees``: how the encoder's input is masked (its latent is partial when ``visible``); ``teacher``: D of the teacher;
+    ``target``: width of the target (or number of classes).
     """
 
     values: int
@@ -290,5 +296,6 @@ class Spec:
     patch: tuple[int, ...] = ()
     channels: int = 1
     width: int = 0
+    sees: str = "visible"
     teacher: int = 0
     target: int = 0

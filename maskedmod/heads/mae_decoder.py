@@ -24,7 +24,8 @@ class MaeDecoder(Head):
     Several target sets (J > 1) are decoded one by one beside the same context, folded into the batch, as I-JEPA does.
     ``window``: ``[t, f]`` or one number: shifted-window blocks on the lattice, every second one shifted by ``shift``
     (Audio-MAE: window 4, shift (2, 0)); prefix tokens are left out then. Needs two grid axes.
-    ``positions``: sincos, learned or frozen. Attention over N tokens is done at width ``width``.
+    ``refill``: after an encoder that saw mask tokens, put the decoder's own mask token at hidden places (SparK's densifying);
+    false decodes what the encoder made of them. ``positions``: sincos, learned or frozen. Attention over N tokens is done at width ``width``.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class MaeDecoder(Head):
         positions: Literal["sincos", "learned", "frozen"] = "sincos",
         window: int | tuple[int, int] | None = None,
         shift: tuple[int, int] = (2, 0),
+        refill: bool = False,
         mlp_ratio: float = 4.0,
         qkv_bias: QkvBias = "all",
         eps: float = 1e-6,
@@ -63,7 +65,9 @@ class MaeDecoder(Head):
         initialise(self, init, init_std)
         if rescale and window is None:
             rescale_by_depth(self.blocks)
-        self.mask_token = nn.Parameter(torch.randn(width) * 0.02)
+        self.refill = refill
+        fills = spec.sees == "visible" or refill
+        self.mask_token = nn.Parameter(torch.randn(width) * 0.02) if fills else None
 
     def forward(self, view: View, where: Where) -> Tensor:
         """-> ``[M, J, T, target]`` (packed ``[T, target]``)."""
@@ -87,9 +91,18 @@ class MaeDecoder(Head):
         """Encoded tokens at decoder width with their positions, and prefix tokens."""
         latent, rows = view.student, view.rows
         pos = rows.pos if latent.index is None else take(rows.pos, latent.index)
-        x = self.embed(latent.tokens)
+        x = self._refilled(view, self.embed(latent.tokens))
         x = x + self.positions(pos, rows.layout.grid).to(x.dtype)
         return x, None if latent.prefix is None else self.embed(latent.prefix)
+
+    def _refilled(self, view: View, x: Tensor) -> Tensor:
+        if not self.refill or view.student.index is not None:
+            return x
+        return torch.where(view.mask.hidden[..., None], self._token(x), x)
+
+    def _token(self, x: Tensor) -> Tensor:
+        assert self.mask_token is not None, "spec.sees said that the encoder gives all tokens"
+        return self.mask_token.to(x.dtype)
 
     def _run(self, x: Tensor, valid: Tensor | None) -> Tensor:
         who = Who(allowed=None if valid is None else valid[:, None, None, :])
@@ -105,7 +118,7 @@ class MaeDecoder(Head):
         if prefix is not None:
             context = torch.cat([prefix, context], dim=1)
         p = 0 if prefix is None else prefix.shape[1]
-        queries = self.mask_token + self.positions(take(rows.pos, mask.targets), rows.layout.grid)
+        queries = self._token(context) + self.positions(take(rows.pos, mask.targets), rows.layout.grid)
         context = context[:, None].expand(-1, j, -1, -1)
         x = torch.cat([context, queries.to(context.dtype)], dim=2).flatten(0, 1)
         x = self._run(x, self._valid(view, p)).unflatten(0, (m, j))
@@ -165,15 +178,17 @@ class MaeDecoder(Head):
             index = latent.index
             if view.mask.keep_valid is not None:  # padding of the list goes to an extra place that is cut off
                 index = torch.where(view.mask.keep_valid, index, n)
-            full = self.mask_token.to(x.dtype).expand(m, n + 1, -1)
+            full = self._token(x).expand(m, n + 1, -1)
             x = full.scatter(1, index[..., None].expand_as(x), x)[:, :n]
+        x = self._refilled(view, x)
         return x + self.positions(rows.pos, rows.layout.grid).to(x.dtype)
 
     def _packed(self, view: View) -> Tensor:
         latent, rows = view.student, view.rows
         x = self.embed(latent.tokens)
         if latent.index is not None:
-            x = self.mask_token.to(x.dtype).expand(rows.shape[0], -1).index_copy(0, latent.index, x)
+            x = self._token(x).expand(rows.shape[0], -1).index_copy(0, latent.index, x)
+        x = self._refilled(view, x)
         x = x + self.positions(rows.pos, rows.layout.grid).to(x.dtype)
         cu = rows.layout.cu_seqlens
         assert cu is not None

@@ -120,7 +120,7 @@ def _and_causal(mask: Tensor | None, n: int, device: torch.device | None = None)
 
 
 def _packed_attention(q: Tensor, k: Tensor, v: Tensor, who: Who, dropout: float) -> Tensor:
-    """q, k, v ``[n, heads, d]`` -> ``[n, heads, d]``; varlen kernel on CUDA in half precision, one SDPA per sequence elsewhere."""
+    """q, k, v ``[n, heads, d]`` -> ``[n, heads, d]``; varlen kernel on CUDA in half precision, else one SDPA a sequence."""
     assert who.cu_seqlens is not None
     if q.is_cuda and q.dtype in (torch.float16, torch.bfloat16) and dropout == 0.0 and not who.causal:
         from torch.nn.attention.varlen import varlen_attn

@@ -65,7 +65,13 @@ class MultiBlock(Mask):
         return self._lists(rng, kept), self._lists(rng, boxes.reshape(rows * self.targets, -1)).reshape(rows, self.targets, -1)
 
     def _clear(
-        self, rng: np.random.Generator, kept: np.ndarray, hidden: np.ndarray, grid: tuple[int, int], size: tuple[int, int], least: int
+        self,
+        rng: np.random.Generator,
+        kept: np.ndarray,
+        hidden: np.ndarray,
+        grid: tuple[int, int],
+        size: tuple[int, int],
+        least: int,
     ) -> np.ndarray:
         """Take targets out of the context; rows left with too little draw again, and in the end take what is free."""
         free = kept & ~hidden

@@ -45,4 +45,3 @@ class Raw(Target):
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         var, mean = torch.var_mean(x, dim=-1, keepdim=True, correction=1 if self.unbiased else 0)
         return mean, (var + self.eps).sqrt()
-
