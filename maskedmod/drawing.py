@@ -1,0 +1,190 @@
+"""From panels to one picture: lay out, label, colour by token. Knows nothing of models or modalities beyond ``draw``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+INK, SOFT, PAPER, GOOD, RULE = (22, 27, 34), (98, 106, 115), (255, 255, 255), (17, 106, 60), (222, 226, 230)
+BLOCK_COLOURS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (213, 94, 0), (86, 180, 233))
+HEAT = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
+MARGIN, GAP, LINE = 24, 10, 20
+
+
+@dataclass
+class Stage:
+    """One row of the picture: a name, a panel per sample (uint8 ``[H, W, 3]``) and the text under each."""
+
+    name: str
+    images: list[Any]
+    notes: list[str] = field(default_factory=list)
+    strong: bool = False
+
+
+def grid_picture(stages: Sequence[Stage], titles: Sequence[str], headline: str, caption: str) -> Any:
+    """One PIL image of all stages of all samples.
+
+    Panels that are not much wider than tall stand in columns, one per sample, with a row per stage. Wide ones (spectrograms)
+    are stacked per sample, so that the time axes of the stages lie over one another, two samples side by side.
+    """
+    height, width = stages[0].images[0].shape[:2]
+    count = len(stages[0].images)
+    if width > 2.5 * height:
+        across, cell_w = (1 if count == 1 else 2), int(min(720, max(420, width)))
+        cell_h = max(56, round(cell_w * height / width))
+        return _stacked(stages, titles, (headline, caption), (across, cell_w, cell_h))
+    across = min(count, 8)
+    cell_w = 176 if across > 4 else 232
+    return _columns(stages, titles, (headline, caption), (across, cell_w, max(32, round(cell_w * height / width))))
+
+
+def _columns(stages: Sequence[Stage], titles: Sequence[str], texts: tuple[str, str], cell: tuple[int, int, int]) -> Any:
+    across, w, h = cell
+    left = MARGIN + 120
+    row_h = [h + GAP + (LINE if stage.notes else 0) for stage in stages]
+    blocks = -(-len(titles) // across)
+    block_h = LINE + sum(row_h) + 2 * GAP
+    canvas = Canvas(left + across * (w + GAP) + MARGIN, blocks * block_h, *texts)
+    for i, title in enumerate(titles):
+        x, y = left + (i % across) * (w + GAP), canvas.top + (i // across) * block_h
+        canvas.text(x, y, canvas.fit(title, w, 12), 12, SOFT)
+        y += LINE
+        for stage, step in zip(stages, row_h, strict=True):
+            if i % across == 0:
+                canvas.text(MARGIN, y + h // 2 - 9, stage.name, 14, INK)
+            canvas.panel(stage.images[i], x, y, w, h)
+            if stage.notes:
+                canvas.text(x, y + h + 3, canvas.fit(stage.notes[i], w, 12), 12, GOOD if stage.strong else SOFT)
+            y += step
+    return canvas.image
+
+
+def _stacked(stages: Sequence[Stage], titles: Sequence[str], texts: tuple[str, str], cell: tuple[int, int, int]) -> Any:
+    across, w, h = cell
+    block_h = LINE + len(stages) * (h + LINE + 2) + 3 * GAP
+    canvas = Canvas(MARGIN * 2 + across * w + (across - 1) * 2 * GAP, -(-len(titles) // across) * block_h, *texts)
+    for i, title in enumerate(titles):
+        x, y = MARGIN + (i % across) * (w + 2 * GAP), canvas.top + (i // across) * block_h
+        canvas.text(x, y, canvas.fit(title, w, 13), 13, INK)
+        y += LINE
+        for stage in stages:
+            canvas.panel(stage.images[i], x, y, w, h)
+            note = f"{stage.name}: {stage.notes[i]}" if stage.notes else stage.name
+            canvas.text(x, y + h + 2, canvas.fit(note, w, 12), 12, GOOD if stage.strong else SOFT)
+            y += h + LINE + 2
+    return canvas.image
+
+
+class Canvas:
+    """A white picture of ``width`` with a headline, a caption under it and ``height`` pixels of room from ``top`` on."""
+
+    def __init__(self, width: int, height: int, headline: str, caption: str) -> None:
+        from PIL import Image, ImageDraw
+
+        lines = [(line, 20, INK) for line in self.wrap(headline, width - 2 * MARGIN, 20)]
+        lines += [(line, 13, SOFT) for line in self.wrap(caption, width - 2 * MARGIN, 13)]
+        self.top = MARGIN + sum(round(size * 1.45) for _, size, _ in lines) + GAP
+        self.image = Image.new("RGB", (width, self.top + height + MARGIN - GAP), PAPER)
+        self.pen = ImageDraw.Draw(self.image)
+        y = MARGIN
+        for line, size, colour in lines:
+            self.text(MARGIN, y, line, size, colour)
+            y += round(size * 1.45)
+
+    def text(self, x: int, y: int, words: str, size: int, colour: tuple[int, int, int]) -> None:
+        self.pen.text((x, y), words, fill=colour, font=_font(size))
+
+    def panel(self, pixels: Any, x: int, y: int, w: int, h: int) -> None:
+        """Paste a panel; small ones are enlarged in hard pixels, so that no detail is made up."""
+        from PIL import Image
+
+        picture = Image.fromarray(np.ascontiguousarray(pixels))
+        how = Image.Resampling.NEAREST if picture.width <= w else Image.Resampling.LANCZOS
+        self.image.paste(picture.resize((w, h), how), (x, y))
+        self.pen.rectangle((x - 1, y - 1, x + w, y + h), outline=RULE)
+
+    @staticmethod
+    def fit(words: str, width: int, size: int) -> str:
+        """Cut in the middle to the width in pixels."""
+        font = _font(size)
+        if font.getlength(words) <= width:
+            return words
+        keep = len(words)
+        while keep > 6 and font.getlength(words[: keep // 3] + "…" + words[-(keep - keep // 3) :]) > width:
+            keep -= 1
+        return words[: keep // 3] + "…" + words[-(keep - keep // 3) :]
+
+    @staticmethod
+    def wrap(words: str, width: int, size: int) -> list[str]:
+        """Lines no wider than ``width`` pixels."""
+        font, lines = _font(size), [""]
+        for word in words.split():
+            longer = f"{lines[-1]} {word}".strip()
+            if lines[-1] and font.getlength(longer) > width:
+                lines.append(word)
+            else:
+                lines[-1] = longer
+        return [line for line in lines if line]
+
+
+def _font(size: int) -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
+
+
+def token_map(draw: Callable[[Any], list[Any]], shape: tuple[int, int]) -> list[np.ndarray]:
+    """Which token is drawn at each pixel, for every sample: int ``[H, W]``, -1 where there is none.
+
+    ``draw(hidden)`` draws the samples with tokens in bool ``[B, N]`` greyed out. A modality does not say where it draws a
+    token, so token numbers are spelt in binary: bit i of all numbers is hidden, then its complement, and a pixel that
+    greys with the one and not with the other has that bit. Where tokens overlap, a pixel goes to its left neighbour's token.
+    """
+    b, n = shape
+    nothing, everything = draw(np.zeros((b, n), bool)), draw(np.ones((b, n), bool))
+    drawn = [(grey != plain).any(-1) for grey, plain in zip(everything, nothing, strict=True)]
+    numbers, clear = [np.zeros(d.shape, np.int64) for d in drawn], [d.copy() for d in drawn]
+    for bit in range(max(1, (n - 1).bit_length())):
+        on = np.broadcast_to((np.arange(n) >> bit & 1).astype(bool), (b, n))
+        with_bit, without = draw(on.copy()), draw(~on)
+        for i in range(b):
+            one, zero = ((side[i] == everything[i]).all(-1) for side in (with_bit, without))
+            numbers[i] += one.astype(np.int64) << bit
+            clear[i] &= one ^ zero
+    return [np.where(d, _spread(num, ok & (num < n)), -1) for d, num, ok in zip(drawn, numbers, clear, strict=True)]
+
+
+def _spread(numbers: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Fill unknown pixels from the last known one to the left, then above."""
+    out = np.where(known, numbers, -1)
+    for axis in (1, 0):
+        at = np.where(out >= 0, np.arange(out.shape[axis]).reshape((1, -1) if axis else (-1, 1)), 0)
+        filled = np.take_along_axis(out, np.maximum.accumulate(at, axis=axis), axis=axis)
+        out = np.where(out >= 0, out, filled)
+    return out
+
+
+def paint_heat(image: np.ndarray, tokens: np.ndarray, values: np.ndarray, top: float) -> np.ndarray:
+    """Colour tokens by ``values [N]`` between 0 and ``top``, dark to light; NaN keeps the pixels, paled."""
+    level = np.where(np.isfinite(values), np.clip(np.nan_to_num(values) / max(top, 1e-12), 0, 1), 0) * (len(HEAT) - 1)
+    low = np.minimum(level.astype(int), len(HEAT) - 2)
+    table = np.asarray(HEAT, float)
+    colours = table[low] + (table[low + 1] - table[low]) * (level - low)[:, None]
+    shown = (tokens >= 0) & np.isfinite(values)[tokens]
+    return np.where(shown[..., None], colours[tokens], 255 - (255 - image.astype(float)) * 0.35).astype(np.uint8)
+
+
+def paint_blocks(image: np.ndarray, tokens: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """Tint the tokens of each block (bool ``[J, N]``) and draw its outline; the rest is paled."""
+    out = 255 - (255 - image.astype(float)) * 0.3
+    inside = np.stack([block[tokens] & (tokens >= 0) for block in blocks])
+    out[inside.any(0)] = image[inside.any(0)]
+    for j, area in enumerate(inside):
+        colour = np.asarray(BLOCK_COLOURS[j % len(BLOCK_COLOURS)], float)
+        out[area] = out[area] * 0.65 + colour * 0.35
+        edge = area & ~(np.roll(area, 1, 0) & np.roll(area, -1, 0) & np.roll(area, 1, 1) & np.roll(area, -1, 1))
+        out[edge] = colour
+    return out.astype(np.uint8)

@@ -1,0 +1,181 @@
+"""Reconstructions: what the model saw, what it was to predict, what it predicted, and how far off it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maskedmod.context import Context, Step, View, step_seed
+from maskedmod.modality import Modality
+from maskedmod.model import MaskedModel, Objective
+from maskedmod.tokens import VISIBLE, Tokens, Where
+
+
+@dataclass
+class Reconstruction:
+    """One masked batch with its predictions; of several masks per sample the first.
+
+    ``tokens``: B samples, their ``values`` are the original. ``hidden`` bool ``[B, N]``: not seen by the encoder; ``blocks``
+    bool ``[B, J, N]``: the target sets. ``filled`` / ``predicted``: token values ``[B, N, P]`` with the predicted places
+    replaced by the mean and by the prediction; None when the target cannot be drawn. ``token_error`` ``[B, N]`` mean squared
+    error in target space, NaN where nothing was predicted; ``error`` and ``mean_error`` ``[B]``: its mean over these places
+    for the prediction and for the mean. ``discrete`` targets: cross entropy, and no mean. ``note``: what a caption must say.
+    """
+
+    modality: Modality
+    tokens: Tokens
+    hidden: Tensor
+    blocks: Tensor
+    token_error: Tensor
+    error: Tensor
+    mean_error: Tensor | None
+    filled: Tensor | None = None
+    predicted: Tensor | None = None
+    objective: str = "main"
+    discrete: bool = False
+    note: str = ""
+
+    @property
+    def error_all(self) -> float:
+        """Mean over samples of the prediction's error."""
+        return float(self.error.nanmean())
+
+    @property
+    def mean_error_all(self) -> float | None:
+        """Mean over samples of the error of the mean-fill."""
+        return None if self.mean_error is None else float(self.mean_error.nanmean())
+
+
+def reconstruct(
+    model: MaskedModel, batch: dict[str, Any], ctx: Context, baseline: Mapping[str, Tensor] | None = None
+) -> Reconstruction:
+    """Mask one collated batch (on the model's device), predict, and put the predictions back among the tokens.
+
+    The objective is ``main``, else the first, on its first view. The mask depends on ``ctx.seed`` alone, so the same samples
+    at another moment of training have the same mask. ``baseline``: per-position training mean of every objective's target,
+    ``[N, P]``; without it the mean-fill is the mean of a sample's visible targets. The model's mode and the global random
+    state are as before afterwards. Raises ValueError for packed batches and pooled predictions, which have no picture.
+    """
+    name = "main" if "main" in model.objectives else next(iter(model.objectives))
+    objective = model.objectives[name]
+    assert isinstance(objective, Objective)
+    if objective.region == "pooled":
+        raise ValueError(f"objective {name} predicts one vector per sample, which cannot be drawn")
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    devices = [device] if device.type == "cuda" else []
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=devices):
+            torch.manual_seed(step_seed(ctx.seed, 0))
+            generator = torch.Generator(device).manual_seed(step_seed(ctx.seed, 0))
+            step = model.step(batch, replace(ctx, training=False, generator=generator))
+            view = objective.views[0] if objective.views else next(iter(step.views))
+            return _predict(objective, name, step, view, None if baseline is None else baseline.get(name))
+    finally:
+        model.train(was_training)
+
+
+def _predict(objective: Objective, name: str, step: Step, at: str, baseline: Tensor | None) -> Reconstruction:
+    view = step.views[at]
+    if view.mask.packed:
+        raise ValueError("packed batches cannot be drawn; draw their sequences one by one")
+    where = view.mask.where(objective.region)
+    assert where.index is not None
+    n = view.mask.role.shape[-1]
+    weight = _weight(view, where)
+    goal, prediction = objective.target(step, at, where), objective.head(view, where)
+    discrete = objective.target.discrete
+    if discrete:
+        mean, wrong, mean_wrong = None, objective.loss.per_token(prediction.float(), goal), None
+    else:
+        mean = _mean_target(objective, step, at, baseline)
+        wrong = (prediction.float() - goal).pow(2).mean(-1)
+        mean_wrong = (mean.gather(1, _flat(where.index, mean)).reshape(goal.shape) - goal).pow(2).mean(-1)
+    every = view.mask.per_sample
+    blocks = _blocks(where.index, weight, n)
+    result = Reconstruction(
+        modality=step.modality,
+        tokens=view.tokens,
+        hidden=(view.mask.role != VISIBLE)[::every],
+        blocks=blocks[::every],
+        token_error=_scatter(wrong[..., None], where.index, weight, n)[..., 0][::every].masked_fill(
+            ~blocks[::every].any(1), float("nan")
+        ),
+        error=_weighted(wrong, weight)[::every],
+        mean_error=None if mean_wrong is None else _weighted(mean_wrong, weight)[::every],
+        objective=name,
+        discrete=discrete,
+        note=objective.target.note,
+    )
+    if not discrete:
+        assert mean is not None
+        _restore(result, objective, view, mean, _scatter(prediction.float(), where.index, weight, n), blocks)
+    return result
+
+
+def _restore(result: Reconstruction, objective: Objective, view: View, mean: Tensor, guess: Tensor, blocks: Tensor) -> None:
+    """Put ``predicted`` and ``filled`` token values into the result when the target can be drawn."""
+    original, every = view.rows.values, view.mask.per_sample
+    predicted = objective.target.restore(guess, view)
+    filled = objective.target.restore(mean.to(guess.dtype), view)
+    if predicted is None or filled is None:
+        return
+    place = blocks.any(1)[..., None]
+    result.predicted = torch.where(place, predicted.to(original.dtype), original)[::every]
+    result.filled = torch.where(place, filled.to(original.dtype), original)[::every]
+
+
+def _weight(view: View, where: Where) -> Tensor:
+    """Loss weight of every target ``[M, J, T]``, 0 at padding of the list and at padding of the sample."""
+    assert where.index is not None
+    weight = torch.ones_like(where.index, dtype=torch.float32) if where.weight is None else where.weight.float()
+    valid = view.rows.layout.valid
+    if valid is not None:
+        weight = weight * valid.gather(1, where.index.flatten(1)).reshape(where.index.shape)
+    return weight
+
+
+def _mean_target(objective: Objective, step: Step, at: str, baseline: Tensor | None) -> Tensor:
+    """What predicting the mean would give, ``[M, N, P]``."""
+    view = step.views[at]
+    m, n = view.mask.role.shape
+    if baseline is not None:
+        return baseline.to(view.mask.role.device).float().expand(m, *baseline.shape)
+    index = torch.arange(n, device=view.mask.role.device).expand(m, 1, n)
+    every = objective.target(step, at, Where(index))[:, 0].float()
+    seen = ~view.mask.hidden
+    if view.rows.layout.valid is not None:
+        seen = seen & view.rows.layout.valid
+    share = seen.float() / seen.sum(1, keepdim=True).clamp(min=1)
+    return torch.einsum("mn,mnp->mp", share, every)[:, None].expand(m, n, -1)
+
+
+def _flat(index: Tensor, like: Tensor) -> Tensor:
+    flat = index.flatten(1)
+    return flat[..., None].expand(*flat.shape, like.shape[-1])
+
+
+def _scatter(values: Tensor, index: Tensor, weight: Tensor, n: int) -> Tensor:
+    """``[M, J, T, P]`` -> ``[M, N, P]``: the mean of what was predicted at each position, 0 where nothing was."""
+    used = (weight > 0).to(values.dtype).flatten(1)[..., None]
+    out = values.new_zeros(values.shape[0], n, values.shape[-1])
+    count = values.new_zeros(values.shape[0], n, 1)
+    out.scatter_add_(1, _flat(index, values), values.flatten(1, 2) * used)
+    count.scatter_add_(1, index.flatten(1)[..., None], used)
+    return out / count.clamp(min=1)
+
+
+def _blocks(index: Tensor, weight: Tensor, n: int) -> Tensor:
+    out = torch.zeros(*index.shape[:2], n, device=index.device)
+    return out.scatter_add_(2, index, (weight > 0).float()) > 0
+
+
+def _weighted(wrong: Tensor, weight: Tensor) -> Tensor:
+    """Mean per row over places that count; NaN for a row with none."""
+    used = (weight > 0).to(wrong.dtype)
+    return (wrong * used).flatten(1).sum(1) / used.flatten(1).sum(1)

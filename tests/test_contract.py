@@ -1,0 +1,113 @@
+"""Every modality that can be found passes the contract suite; and the suite notices broken promises."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from maskedmod.modality import Modality, Record
+from maskedmod.testing import CHECKS, ContractError, Sample, check_modality, prepare_sample
+
+THIRD_PARTY = Path(__file__).parent / "thirdparty"
+OURS = sorted(p.parent.name for p in (Path(__file__).parent.parent / "modalities").glob("*/__init__.py"))
+
+
+@pytest.fixture
+def series(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.syspath_prepend(str(THIRD_PARTY))
+    from maskedmod_series import Series
+
+    yield Series
+    for name in [name for name in sys.modules if name.startswith("maskedmod_series")]:
+        del sys.modules[name]
+
+
+def make(name: str) -> Modality:
+    from maskedmod.build import build_modality
+
+    return build_modality({"modality": {name: {}}})
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", OURS)
+def test_our_modalities(name: str, check: Callable[[Sample], None]) -> None:
+    modality = make(name)
+    check(prepare_sample(modality, list(modality.demo("train"))[:3]))
+
+
+def test_third_party(series: Any) -> None:
+    check_modality(series(length=64, patch_size=8))
+
+
+def test_mixed_lengths_of_third_party(series: Any) -> None:
+    records = [Record(torch.randn(n).numpy(), key=str(n)) for n in (64, 40, 23, 8)]
+    check_modality(series(length=64, patch_size=8), records)
+
+
+def _break(series: Any, name: str) -> Modality:
+    """A Series with one broken promise."""
+
+    class Broken(series):  # type: ignore[misc, valid-type]
+        def read(self, record: Record) -> Any:
+            if name == "read" and not hasattr(record.data, "__len__"):
+                return torch.zeros(self.length)
+            return super().read(record)
+
+        def tokenize(self, batch: dict[str, Any]) -> Any:
+            t = super().tokenize(batch)["main"]
+            if name == "pos":
+                t = replace(t, pos=t.pos + 1)
+            if name == "values":
+                t = replace(t, values=t.values[..., :-1])
+            return {"main": t}
+
+        def prepare(self, batch: dict[str, Any], ctx: Any) -> dict[str, Any]:
+            batch = super().prepare(batch, ctx)
+            if name == "random":
+                batch["series"] = batch["series"] + torch.rand(())
+            return batch
+
+        def untokenize(self, values: Any, tokens: Any) -> Any:
+            x = super().untokenize(values, tokens)
+            return x.flip(1) if name == "inverse" else x
+
+        def draw(self, values: Any, tokens: Any, hidden: Any = None) -> Any:
+            return super().draw(values, tokens, None if name == "draw" else hidden)
+
+        def demo(self, split: str) -> Any:
+            return super().demo("train" if name == "demo" else split)
+
+    return Broken()
+
+
+BROKEN = {
+    "pos": "row-major indices",
+    "values": "spec.values says",
+    "random": "two results for one generator seed",
+    "inverse": "untokenize",
+    "draw": "look like visible",
+    "demo": "in train and val",
+    "read": "returns a sample, expected BadSample",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_promises_are_named(series: Any, name: str) -> None:
+    sample = prepare_sample(_break(series, name), list(series().demo("train"))[:3])
+    with pytest.raises(ContractError, match=BROKEN[name]):
+        for check in CHECKS:
+            if check.__name__ != "check_loading":  # a class inside a function cannot be pickled
+                check(sample)
+
+
+def test_what_cannot_be_pickled_is_named(series: Any) -> None:
+    modality = series()
+    modality.hook = lambda x: x
+    with pytest.raises(ContractError, match="picklable"):
+        check_modality(modality)
