@@ -1,0 +1,202 @@
+"""Where blocks are: a block's recipe name is its file name. Everything but ``load`` reads files and imports nothing heavy.
+
+Names from outside the package: modalities by the entry-point group ``maskedmod.modalities``, any block as ``package.module:Class``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from maskedmod.errors import UserError, unknown
+
+PACKAGES = {
+    "mask": "maskedmod.masks",
+    "encoder": "maskedmod.encoders",
+    "teacher": "maskedmod.teachers",
+    "target": "maskedmod.targets",
+    "head": "maskedmod.heads",
+    "loss": "maskedmod.losses",
+    "optimizer": "maskedmod.optimizers",
+    "data": "maskedmod.data.sources",
+}
+SLOTS = ("modality", "augment", *PACKAGES)
+"""Keys of a recipe that name a block."""
+
+GIVEN = {"mask": 1, "encoder": 2, "teacher": 2, "target": 1, "head": 1, "loss": 1}
+"""Leading constructor arguments that the model supplies (spec, embedding, student), so that no recipe writes them."""
+
+ENTRY_POINTS = "maskedmod.modalities"
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A constructor argument as written in the source."""
+
+    name: str
+    type: str
+    default: str | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the source says of a block: first line of its file's docstring, and its constructor's arguments."""
+
+    summary: str
+    arguments: tuple[Argument, ...]
+
+
+def names(slot: str, modality: str | None = None) -> list[str]:
+    """Recipe names of the blocks of a slot, sorted. ``augment`` belongs to a modality (None: of all of them)."""
+    if slot == "modality":
+        return sorted({*_modules(_folder("maskedmod.modalities"), packages=True), *_third_parties()})
+    if slot == "augment":
+        owners = [modality] if modality else names("modality")
+        return sorted({name for owner in owners for name in _modules(_augment_folder(owner))})
+    return _modules(_folder(PACKAGES[slot]))
+
+
+def is_block(slot: str, name: str, modality: str | None = None) -> bool:
+    """Whether the name is one of the slot's blocks or of the form ``package.module:Class``."""
+    return ":" in name or name in names(slot, modality)
+
+
+def load(slot: str, name: str, modality: str | None = None) -> type[Any]:
+    """Import a block's class. UserError when there is no such block."""
+    if ":" in name:
+        return _imported(slot, *name.split(":", 1))
+    if name not in names(slot, modality):
+        raise unknown(f"{slot} block" if slot != "modality" else "modality", name, names(slot, modality))
+    if slot == "modality" and name in _third_parties():
+        module, _, attribute = _third_parties()[name].partition(":")
+        return _imported(slot, module, attribute or camel(name))
+    return _named(import_module(_module_name(slot, name, modality)), name)
+
+
+def entry(slot: str, name: str, modality: str | None = None) -> Entry:
+    """Summary and arguments of a block, read from its source."""
+    read = [_read(path, name) for path in _sources(slot, name, modality)]
+    arguments = next((found.arguments for found in read if found.arguments), ())
+    return Entry(next((found.summary for found in read if found.summary), ""), arguments)
+
+
+def camel(name: str) -> str:
+    """``multi_block`` -> ``MultiBlock``."""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+def _imported(slot: str, module: str, attribute: str) -> type[Any]:
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"{slot}: {module}:{attribute} cannot be imported ({error})") from None
+
+
+def _named(module: Any, name: str) -> type[Any]:
+    """The class of a module that its file name means; capitals are the class's own affair (``AdamW`` in ``adamw.py``)."""
+    if hasattr(module, camel(name)):
+        return getattr(module, camel(name))
+    for key, member in vars(module).items():
+        if key.lower() == name.replace("_", "") and isinstance(member, type):
+            return member
+    raise UserError(f"{module.__name__} has no class {camel(name)}")
+
+
+def _module_name(slot: str, name: str, modality: str | None) -> str:
+    if slot == "modality":
+        return f"maskedmod.modalities.{name}"
+    if slot == "augment":
+        for owner in [modality] if modality else names("modality"):
+            if name in _modules(_augment_folder(owner)):
+                return f"{_package(owner)}.augment.{name}"
+    return f"{PACKAGES[slot]}.{name}"
+
+
+def _package(modality: str) -> str:
+    """Package of a modality: ours or, for a third party's, the one its entry point lies in."""
+    value = _third_parties().get(modality)
+    if value is None:
+        return f"maskedmod.modalities.{modality}"
+    module = value.partition(":")[0]
+    spec = find_spec(module)
+    return module if spec is None or spec.submodule_search_locations else module.rpartition(".")[0]
+
+
+@lru_cache
+def _third_parties() -> dict[str, str]:
+    return {point.name: point.value for point in metadata.entry_points(group=ENTRY_POINTS)}
+
+
+@lru_cache
+def _folder(package: str) -> Path | None:
+    """Folder of a package, without importing more than its parents."""
+    try:
+        spec = find_spec(package)
+    except ModuleNotFoundError:
+        return None
+    places = list(spec.submodule_search_locations or ()) if spec is not None else []
+    return Path(places[0]) if places else None
+
+
+def _augment_folder(modality: str) -> Path | None:
+    if ":" in modality:
+        return None
+    if modality in _third_parties():
+        return _folder(f"{_package(modality)}.augment")
+    root = _folder("maskedmod.modalities")
+    return None if root is None else root / modality / "augment"
+
+
+def _modules(folder: Path | None, packages: bool = False) -> list[str]:
+    if folder is None or not folder.is_dir():
+        return []
+    if packages:
+        found: Iterable[str] = (p.parent.name for p in folder.glob("*/__init__.py"))
+    else:
+        found = (p.stem for p in folder.glob("*.py"))
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+def _sources(slot: str, name: str, modality: str | None) -> list[Path]:
+    """Files in which the class of a block may stand."""
+    if slot == "modality":
+        parent = _folder(_package(name))
+        found = sorted(parent.glob("*.py")) if parent is not None else []
+        return sorted(found, key=lambda path: path.name != "__init__.py")
+    folders = [_folder(PACKAGES[slot])] if slot in PACKAGES else [_augment_folder(m) for m in names("modality")]
+    if slot == "augment" and modality:
+        folders = [_augment_folder(modality)]
+    return [path for folder in folders if folder is not None and (path := folder / f"{name}.py").exists()]
+
+
+@lru_cache
+def _read(path: Path, name: str) -> Entry:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    summary = (ast.get_docstring(tree) or "").partition("\n")[0].strip()
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name.lower() == name.replace("_", ""):
+            return Entry(summary, _arguments(node))
+    return Entry(summary, ())
+
+
+def _arguments(node: ast.ClassDef) -> tuple[Argument, ...]:
+    """Arguments of ``__init__`` but self, or the fields of a dataclass."""
+    for part in node.body:
+        if isinstance(part, ast.FunctionDef) and part.name == "__init__":
+            given = part.args
+            both = given.posonlyargs + given.args
+            padded: list[ast.expr | None] = [None] * (len(both) - len(given.defaults)) + list(given.defaults)
+            pairs = [*zip(both, padded, strict=True), *zip(given.kwonlyargs, given.kw_defaults, strict=True)]
+            return tuple(_argument(arg.arg, arg.annotation, default) for arg, default in pairs[1:])
+    fields = [part for part in node.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)]
+    return tuple(_argument(field.target.id, field.annotation, field.value) for field in fields if isinstance(field.target, ast.Name))
+
+
+def _argument(name: str, hint: ast.expr | None, default: ast.expr | None) -> Argument:
+    return Argument(name, ast.unparse(hint) if hint is not None else "Any", None if default is None else ast.unparse(default))
