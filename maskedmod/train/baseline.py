@@ -1,0 +1,136 @@
+"""The mean predictor: what a model must beat. Per position the mean of each objective's target over the training data; for
+targets that are ids, their frequencies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from maskedmod.context import Step, View
+from maskedmod.model import MaskedModel, Objective
+from maskedmod.schedules import value
+from maskedmod.tokens import Where
+from maskedmod.train.parallel import Parallel
+
+
+class MeanPredictor:
+    """Sums of targets, added batch by batch. Dense layouts have one row a position, packed and pooled ones a single row; ids
+    have one row of counts."""
+
+    def __init__(self, model: MaskedModel) -> None:
+        self.model = model
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, Tensor] = {}
+        self.tables: dict[str, Tensor] = {}
+
+    @property
+    def moves(self) -> bool:
+        """True when a target comes from a teacher: its mean changes while the model trains."""
+        return any(one.target.needs_teacher for _, one in self._objectives())
+
+    def reset(self) -> None:
+        """Forget all sums."""
+        self.sums, self.counts = {}, {}
+
+    @torch.no_grad()
+    def add(self, step: Step) -> None:
+        """Take up the targets of one batch at all valid positions."""
+        for name, objective in self._objectives():
+            for key in objective.views or tuple(step.views):
+                view = step.views[key]
+                where = _everywhere(view) if objective.region != "pooled" else Where(None)
+                goal = objective.target(step, key, where)
+                if objective.target.discrete:
+                    counts = torch.bincount(_valid(goal, where).reshape(-1), minlength=objective.target.width)
+                    self._grow(name, counts[None].double(), torch.ones(1, device=goal.device, dtype=torch.float64))
+                elif goal.ndim < 4:  # packed or pooled
+                    self._grow(name, goal.double().sum(0, keepdim=True), goal.new_full((1,), len(goal), dtype=torch.float64))
+                else:
+                    weight = torch.ones(goal.shape[:3], device=goal.device, dtype=torch.float64)
+                    if where.weight is not None:
+                        weight = weight * where.weight
+                    # where(): padding may hold anything, also NaN, and 0 * NaN would stay
+                    shares = torch.where(weight[..., None] > 0, goal.double(), 0.0)
+                    self._grow(name, shares.sum((0, 1)), weight.sum((0, 1)))
+
+    def _grow(self, name: str, sums: Tensor, counts: Tensor) -> None:
+        if name in self.sums:
+            rows = max(len(sums), len(self.sums[name]))
+            sums = _rows(sums, rows) + _rows(self.sums[name], rows)
+            counts = _rows(counts, rows) + _rows(self.counts[name], rows)
+        self.sums[name], self.counts[name] = sums, counts
+
+    def finish(self, parallel: Parallel) -> None:
+        """Make the tables, over all processes."""
+        self.tables = {}
+        for name, objective in self._objectives():
+            rows = int(parallel.total(torch.tensor(len(self.sums[name]), device=parallel.device), most=True))
+            sums = parallel.total(_rows(self.sums[name], rows))
+            counts = parallel.total(_rows(self.counts[name], rows))[:, None]
+            if objective.target.discrete:
+                self.tables[name] = ((sums + 1.0) / (sums + 1.0).sum()).float()  # no id has probability 0
+                continue
+            everywhere = sums.sum(0) / counts.sum().clamp(min=1)
+            self.tables[name] = torch.where(counts > 0, sums / counts.clamp(min=1), everywhere).float()
+        self.reset()
+
+    @torch.no_grad()
+    def score(self, step: Step) -> Tensor:
+        """The model's loss with the mean as prediction, for the same masks."""
+        total = torch.zeros((), device=next(iter(self.tables.values())).device)
+        for name, objective in self._objectives():
+            losses = []
+            for key in objective.views or tuple(step.views):
+                where = step.views[key].mask.where(objective.region)
+                goal = objective.target(step, key, where)
+                losses.append(objective.loss(self._predict(name, objective, goal, where), goal, where.weight))
+            total = total + torch.stack(losses).mean() * value(objective.weight, step.ctx) * objective.sign
+        return total
+
+    def _predict(self, name: str, objective: Objective, goal: Tensor, where: Where) -> Tensor:
+        table = self.tables[name]
+        if objective.target.discrete:
+            return table[0].log().expand(*goal.shape, -1)
+        if len(table) == 1 or where.index is None:
+            return table.mean(0).expand(goal.shape)
+        rows = torch.cat([table, table.mean(0, keepdim=True)])  # positions that training never had get the overall mean
+        return rows[where.index.clamp(max=len(table))]
+
+    def _objectives(self) -> Iterator[tuple[str, Objective]]:
+        for name, module in self.model.objectives.items():
+            yield name, cast(Objective, module)
+
+    def save(self, path: Path) -> None:
+        """Write ``baseline.safetensors``: one float32 tensor ``[N, P]`` per objective, under its name."""
+        from safetensors.torch import save_file
+
+        save_file({name: table.cpu().contiguous() for name, table in self.tables.items()}, path)
+
+    def load(self, path: Path, device: torch.device) -> None:
+        """Read what ``save`` wrote."""
+        from safetensors.torch import load_file
+
+        self.tables = {name: table.to(device) for name, table in load_file(path).items()}
+
+
+def _everywhere(view: View) -> Where:
+    """All positions; padding has weight 0."""
+    layout = view.rows.layout
+    if layout.packed:
+        return Where(torch.arange(view.rows.shape[0], device=view.rows.device))
+    m, n = view.rows.shape
+    index = torch.arange(n, device=view.rows.device).expand(m, 1, n)
+    return Where(index, None if layout.valid is None else layout.valid[:, None].float())
+
+
+def _valid(goal: Tensor, where: Where) -> Any:
+    return goal if where.weight is None else goal[where.weight > 0]
+
+
+def _rows(x: Tensor, rows: int) -> Tensor:
+    missing = rows - len(x)
+    return x if missing == 0 else torch.cat([x, x.new_zeros(missing, *x.shape[1:])])

@@ -1,0 +1,175 @@
+"""Processes and devices: one process, DDP or FSDP2, started by torchrun or directly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from maskedmod.train.settings import TrainSettings
+
+
+@dataclass
+class Parallel:
+    """This process's place: ``rank`` of ``world`` processes, its device, and how the model is spread over them."""
+
+    device: torch.device
+    kind: Literal["none", "ddp", "fsdp"] = "none"
+    rank: int = 0
+    world: int = 1
+    _flag: Tensor = field(default_factory=lambda: torch.zeros(1))
+    _asked: Any = None
+
+    @property
+    def main(self) -> bool:
+        """True in the one process that writes files."""
+        return self.rank == 0
+
+    def wrap(self, model: nn.Module, units: Sequence[nn.Module]) -> nn.Module:
+        """The module to call in training. DDP returns a wrapper, FSDP2 shards the model in place, unit by unit."""
+        if self.kind == "ddp":
+            ids = [self.device.index or 0] if self.device.type == "cuda" else None
+            return nn.parallel.DistributedDataParallel(model, device_ids=ids)
+        if self.kind == "fsdp":
+            self._shard(model, units)
+        return model
+
+    def _shard(self, model: nn.Module, units: Sequence[nn.Module]) -> None:
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+        mesh = init_device_mesh(self.device.type, (self.world,))
+        for unit in units:
+            fully_shard(unit, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+        for name in ("step", "score"):  # validation calls these beside forward
+            if hasattr(model, name):
+                register_fsdp_forward_method(model, name)
+
+    @contextmanager
+    def last_part(self, net: nn.Module, last: bool) -> Iterator[None]:
+        """Gradients cross between processes in the last accumulation part alone."""
+        if self.kind == "fsdp":
+            net.set_requires_gradient_sync(last)  # type: ignore[operator]
+        skip = self.kind == "ddp" and not last
+        with net.no_sync() if skip else nullcontext():  # type: ignore[operator]
+            yield
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean over processes of small numbers."""
+        if self.world > 1:
+            dist.all_reduce(values)
+            values = values / self.world
+        return values
+
+    def total(self, values: Tensor, most: bool = False) -> Tensor:
+        """Sum over processes (``most``: the maximum)."""
+        if self.world > 1:
+            dist.all_reduce(values, dist.ReduceOp.MAX if most else dist.ReduceOp.SUM)
+        return values
+
+    def agree(self, wish: bool) -> bool:
+        """True in every process at the same call once one process wished it. The answer travels while the next step
+        computes, so it comes one call late and nobody waits for it."""
+        if self.world == 1:
+            return wish
+        said = False
+        if self._asked is not None:
+            self._asked.wait()
+            said = bool(self._flag.item())
+        self._flag.fill_(float(wish))
+        self._asked = dist.all_reduce(self._flag, dist.ReduceOp.MAX, async_op=True)
+        return said
+
+    def settle(self) -> None:
+        """Wait for the answer under way, before the group is used for other things or closed."""
+        if self._asked is not None:
+            self._asked.wait()
+            self._asked = None
+
+    def share(self, thing: Any) -> Any:
+        """The first process's object, in every process."""
+        if self.world == 1:
+            return thing
+        box = [thing]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.world > 1:
+            dist.barrier()
+
+
+@contextmanager
+def processes(settings: TrainSettings) -> Iterator[Parallel]:
+    """Join the group that torchrun describes in the environment, and leave it at the end. Raises ValueError for ddp or fsdp
+    without torchrun."""
+    kind = settings.distributed
+    started = "WORLD_SIZE" in os.environ
+    if kind == "auto":
+        kind = "ddp" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "none"
+    if kind == "none":
+        yield Parallel(_device(settings.device, 0))
+        return
+    if not started:
+        raise ValueError(f"train.distributed={kind} needs torchrun: torchrun --nproc-per-node=N -m maskedmod train ...")
+    device = _device(settings.device, int(os.environ.get("LOCAL_RANK", "0")))
+    joined = not dist.is_initialized()
+    if joined:
+        # gloo beside nccl: stop flags and objects travel between CPUs without touching the GPU
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(minutes=30))
+    try:
+        yield Parallel(device, kind, dist.get_rank(), dist.get_world_size())
+    finally:
+        if joined:
+            dist.destroy_process_group()
+
+
+def _device(name: str, local_rank: int) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(f"train.device={name}: torch sees no CUDA device; use train.device=cpu")
+        if device.index is None:
+            device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+    return device
+
+
+def to_device(thing: Any, device: torch.device) -> Any:
+    """Tensors in nested dicts, lists and tuples moved; what is no tensor stays."""
+    if isinstance(thing, Tensor):
+        return thing.to(device, non_blocking=True)
+    if isinstance(thing, dict):
+        return {key: to_device(value, device) for key, value in thing.items()}
+    if isinstance(thing, (list, tuple)) and any(isinstance(item, (Tensor, dict, list, tuple)) for item in thing):
+        return type(thing)(to_device(item, device) for item in thing)
+    return thing
+
+
+def prepare_units(units: Sequence[nn.Module], settings: TrainSettings) -> None:
+    """Activation checkpointing and torch.compile of every unit's forward: parameter names and the hooks that DDP and FSDP
+    put around the unit stay as they are."""
+    from functools import partial
+
+    from torch.utils.checkpoint import checkpoint
+
+    for unit in units:
+        forward: Any = unit.forward
+        if settings.activation_checkpointing:
+            forward = partial(checkpoint, forward, use_reentrant=False)
+        if settings.compile:
+            forward = torch.compile(forward, backend=settings.compile_backend)
+        if forward is not unit.forward:
+            unit.forward = forward
