@@ -1,4 +1,4 @@
-"""Modalities: one package each, imported as ``maskedmod.modalities.<name>``."""
+"""Adapters, one package per modality, imported as ``maskedmod.modalities.<name>``."""
 
 if __name__ != "maskedmod.modalities":
-    raise ImportError(f"import maskedmod.modalities, not {__name__}: the same modules under two names are two sets of classes")
+    raise ImportError(f"{__name__!r} is no package of its own: import maskedmod.modalities (is the checkout on the import path?)")

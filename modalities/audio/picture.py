@@ -1,0 +1,34 @@
+"""Spectrograms as pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_ANCHORS = np.array(
+    [(0, 0, 4), (28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122), (229, 80, 100), (251, 135, 97), (254, 194, 135)]
+    + [(252, 253, 191)],
+    dtype=np.float64,
+)
+_STEPS = np.linspace(0.0, 1.0, len(_ANCHORS))
+_RAMP = np.linspace(0.0, 1.0, 256)
+_COLOURS = np.stack([np.interp(_RAMP, _STEPS, _ANCHORS[:, c]) for c in range(3)], axis=1).round().astype(np.uint8)
+"""Dark violet through red to pale yellow, evenly brighter, as in the magma map."""
+
+GREY = 128
+RANGE = (-2.5, 2.5)
+"""Values, in deviations from the mean, that get the darkest and the brightest colour."""
+
+
+def spectrogram(values: np.ndarray[Any, Any], shown: np.ndarray[Any, Any] | None, whole: int) -> np.ndarray[Any, Any]:
+    """Values ``[T, F]`` in deviations from the mean -> uint8 ``[H, W, 3]``, enlarged by a whole number that fits ``whole``
+    frames into about 768 pixels and the bins into about 256. ``shown`` bool ``[T, F]``: grey where False."""
+    low, high = RANGE
+    level = np.nan_to_num((values - low) / (high - low), nan=0.0).clip(0, 1)
+    image = _COLOURS[(level * 255).round().astype(np.int64)]
+    if shown is not None:
+        image = np.where(shown[..., None], image, np.uint8(GREY))
+    factor = max(1, min(256 // values.shape[1], 768 // whole))
+    image = image.transpose(1, 0, 2)[::-1]
+    return np.ascontiguousarray(image.repeat(factor, axis=0).repeat(factor, axis=1))
