@@ -1,0 +1,136 @@
+"""Files in a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from maskedmod.data.sources import VALIDATION, Records, Source, Split, expanded, split_by_hash
+from maskedmod.errors import UserError
+from maskedmod.modality import Modality, Record
+
+
+class Folder(Source):
+    """All files under ``path`` with one of the modality's endings, sorted by path. Hidden files are left out.
+
+    Validation files, by the first rule that applies: names that match the glob ``val_pattern`` (the rest trains); the folder
+    ``val_path``; a sub-folder ``train`` beside ``validation``, ``val``, ``valid``, ``dev`` or ``test``; else a share
+    ``val_fraction`` chosen by a hash of each file's relative path (0: none).
+    ``label``: ``folder`` (name of the folder a file lies in), ``none``, or a regular expression searched for in the file name,
+    whose first group is the label, such as ``^(\\d)_``.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        val_path: str | None = None,
+        val_pattern: str | None = None,
+        val_fraction: float = 0.05,
+        label: str = "folder",
+    ) -> None:
+        super().__init__()
+        self.path, self.val_path, self.val_pattern, self.val_fraction = Path(path), val_path, val_pattern, val_fraction
+        self.label = label if label in ("folder", "none") else _expression(label)
+        self._found: dict[Split, tuple[Path, list[str]]] | None = None
+
+    def records(self, split: Split, modality: Modality) -> Records:
+        """Records of a split, paths relative to the working directory as given. Raises UserError when there is no file."""
+        if self._found is None:
+            self._found = self._collect(modality)
+            train, val = (len(self._found[part][1]) for part in ("train", "val"))
+            self.note(f"{self.path}: {train} files to train on, {val} to validate")
+        root, names = self._found[split]
+        return expanded(FileRecords(root, names, self.label), modality)
+
+    def _collect(self, modality: Modality) -> dict[Split, tuple[Path, list[str]]]:
+        if self.val_pattern is not None:
+            names = self._list(self.path, modality)
+            val = [name for name in names if fnmatch(os.path.basename(name), self.val_pattern)]
+            if not val or len(val) == len(names):
+                which = "no" if not val else "every"
+                raise UserError(f"{self.path}: {which} file matches val_pattern={self.val_pattern}; one of them is {names[0]}")
+            held = set(val)
+            return {"train": (self.path, [name for name in names if name not in held]), "val": (self.path, val)}
+        if self.val_path is not None:
+            val_root = Path(self.val_path)
+            return {"train": (self.path, self._list(self.path, modality)), "val": (val_root, self._list(val_root, modality))}
+        parts = self._sub_folders()
+        if len(parts) == 2:
+            train_root, val_root = parts
+            return {"train": (train_root, self._list(train_root, modality)), "val": (val_root, self._list(val_root, modality))}
+        root = parts[0] if parts else self.path
+        names = self._list(root, modality)
+        train, held_out = split_by_hash(names, self.val_fraction)
+        return {"train": (root, [names[i] for i in train]), "val": (root, [names[i] for i in held_out])}
+
+    def _sub_folders(self) -> list[Path]:
+        """Folders called train and validation; train alone when there is no other; none without it."""
+        if not (self.path / "train").is_dir():
+            return []
+        found = [self.path / "train", *(self.path / name for name in VALIDATION if (self.path / name).is_dir())][:2]
+        others = sorted(p.name for p in self.path.iterdir() if p.is_dir() and p not in found and not p.name.startswith("."))
+        if others:
+            self.note(f"{self.path}: folders not used: {', '.join(others)}")
+        return found
+
+    def _list(self, root: Path, modality: Modality) -> list[str]:
+        """Relative paths of the files with a known ending, sorted."""
+        endings = modality.extensions
+        if not root.is_dir():
+            what = "is a file, expected a folder" if root.exists() else "does not exist"
+            raise UserError(f"data folder {root} {what} with {', '.join(endings)} files")
+        names: list[str] = []
+        others: Counter[str] = Counter()
+        for folder, folders, files in os.walk(root, followlinks=True):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in files:
+                if name.startswith("."):
+                    continue
+                if name.lower().endswith(endings):
+                    names.append(os.path.relpath(os.path.join(folder, name), root))
+                else:
+                    others[os.path.splitext(name)[1].lower() or name] += 1
+        listed = ", ".join(f"{count} {ending}" for ending, count in sorted(others.items())[:8])
+        if not names:
+            rest = f"; it has {listed}" if others else "; it is empty"
+            raise UserError(f"data folder {root} has no file ending in {', '.join(endings)}{rest}")
+        if others:
+            self.note(f"{root}: files with other endings left out: {listed}")
+        return sorted(names)
+
+
+class FileRecords(Sequence[Record]):
+    """Records of files, made when asked for: a list of a million names is all that is kept."""
+
+    def __init__(self, root: Path, names: list[str], label: str | re.Pattern[str]) -> None:
+        self.root, self.names, self.label = root, names, label
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: Any) -> Any:
+        name = self.names[index]
+        path = self.root / name
+        return Record(path, str(path), self._label(name))
+
+    def _label(self, name: str) -> str | None:
+        if isinstance(self.label, re.Pattern):
+            found = self.label.search(os.path.basename(name))
+            return None if found is None else found.group(1)
+        folder = os.path.basename(os.path.dirname(name))
+        return folder if self.label == "folder" and folder else None
+
+
+def _expression(text: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise UserError(f"data.label={text!r} is no regular expression: {error}; also accepted: folder, none") from None
+    if pattern.groups < 1:
+        raise UserError(f"data.label={text!r}: accepted are folder, none, or a regular expression with a group in brackets")
+    return pattern
