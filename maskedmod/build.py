@@ -51,7 +51,7 @@ def build_model(tree: dict[str, Any], modality: Modality | None = None) -> Maske
     spec = modality.spec
     cls, arguments = schema.block("encoder", _slot(tree, "encoder"))
     encoder = cls(spec, modality.embedding, **arguments)
-    spec = replace(spec, width=encoder.width)
+    spec = replace(spec, width=encoder.width, sees=encoder.sees)
     teacher: Teacher | None = None
     if tree.get("teacher"):
         cls, arguments = schema.block("teacher", tree["teacher"])
