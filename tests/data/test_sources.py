@@ -160,6 +160,8 @@ def test_parquet_errors(tmp_path: Path) -> None:
 def test_hf_map_streaming_and_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0, raising=False)  # 5 s at the end of each epoch
     table(tmp_path / "train.parquet", 40)
     table(tmp_path / "held.parquet", 6, 100)
     data_files = {"train": str(tmp_path / "train.parquet"), "test": str(tmp_path / "held.parquet")}
