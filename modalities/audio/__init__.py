@@ -8,8 +8,8 @@ from typing import Any
 _HOME = {
     "Audio": "adapter",
     "Filterbank": "fbank",
-    "fbank": "fbank",
-    "resample": "resample",
+    "kaldi_fbank": "fbank",
+    "resample": "resampling",
     "read_clip": "reading",
     "Lattice": "patches",
     "griffin_lim": "listen",
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value  # over the module of the same name that the import has put there
+    globals()[name] = value
     return value
 
 

@@ -16,8 +16,8 @@ from maskedmod.errors import UserError
 from maskedmod.modality import BadSample, Modality, Panel, Record
 from maskedmod.tokens import Layout, Spec, Tokens
 
-from .fbank import Filterbank, Window, fbank
-from .patches import Lattice, pair
+from .fbank import Filterbank, Window, kaldi_fbank
+from .patches import Clips, Lattice, pair
 from .reading import Fit, Part, Wave, duration, read_clip
 
 
@@ -140,7 +140,7 @@ class Audio(Modality):
             else:
                 inside = torch.arange(wave.shape[1], device=wave.device) < lengths[:, None]
                 wave = (wave - wave.sum(1, keepdim=True) / lengths[:, None]) * inside
-        features = fbank(wave * self.scale if self.scale != 1.0 else wave, self.bank)
+        features = kaldi_fbank(wave * self.scale if self.scale != 1.0 else wave, self.bank)
         if lengths is None:
             return features, None
         frames = (lengths - self.bank.length).div(self.bank.shift, rounding_mode="floor") + 1
@@ -155,7 +155,7 @@ class Audio(Modality):
         valid = None
         if self.mask_padding and "frames" in batch:
             valid = pos[..., 0] * self.lattice.stride[0] < batch["frames"][:, None]
-        return {"main": Tokens(values, pos, Layout(grid=(t, f), valid=valid))}
+        return {"main": Clips(values, pos, Layout(grid=(t, f), valid=valid), frames=batch.get("frames"))}
 
     def embedding(self, width: int) -> nn.Module:
         """Linear on flattened patches: the convolution of the published models, with its Xavier start."""
@@ -178,7 +178,7 @@ class Audio(Modality):
         from .picture import spectrogram
 
         pictures = self.lattice.lay(values.detach().float()) * self.std_scale
-        shown = None if hidden is None else self.lattice.covered(~hidden).cpu().numpy()
+        shown = None if hidden is None else self.lattice.covered(~torch.as_tensor(hidden)).cpu().numpy()
         lengths = self._valid_frames(tokens)
         top, second = self.bank.top / 1000, self.bank.shift / self.bank.sample_rate
         panels = []
@@ -232,8 +232,10 @@ class Audio(Modality):
         return "patch"
 
     def _valid_frames(self, tokens: Tokens) -> list[int]:
-        """Frames to the end of the last valid patch of every sample."""
+        """Frames to the end of every clip where it is known, else to that of its last valid patch."""
         valid, whole = tokens.layout.valid, self.lattice.frames
+        if isinstance(tokens, Clips) and tokens.frames is not None and len(tokens.frames) == tokens.batch:
+            return [int(count) for count in tokens.frames.tolist()]
         if valid is None:
             return [whole] * tokens.batch
         last = (valid * (tokens.pos[..., 0] + 1)).amax(1) - 1

@@ -77,7 +77,7 @@ class Filterbank:
 
 
 @torch.no_grad()
-def fbank(wave: Tensor, settings: Filterbank) -> Tensor:
+def kaldi_fbank(wave: Tensor, settings: Filterbank) -> Tensor:
     """Waveforms float32 ``[B, S]`` -> log mel energies float32 ``[B, T, mel_bins]`` with ``T = settings.frames(S)``."""
     if settings.frames(wave.shape[-1]) == 0:
         return wave.new_zeros(wave.shape[0], 0, settings.mel_bins, dtype=torch.float32)

@@ -18,7 +18,7 @@ LOWEST = 50.0
 
 
 def griffin_lim(log_mel: Tensor, bank: Filterbank, scale: float = 1.0) -> np.ndarray[Any, Any]:
-    """Log-mel energies ``[T, F]`` (natural logarithm, as ``fbank`` gives them) -> float32 samples in [-1, 1].
+    """Log-mel energies ``[T, F]`` (natural logarithm, as ``kaldi_fbank`` gives them) -> float32 samples in [-1, 1].
 
     Linear magnitudes are the least-squares ones clipped at zero; the phase comes from the fast Griffin-Lim iteration
     (Perraudin et al. 2013) from a fixed random start; pre-emphasis is undone at the end. ``scale``: factor that the waveform
@@ -28,7 +28,8 @@ def griffin_lim(log_mel: Tensor, bank: Filterbank, scale: float = 1.0) -> np.nda
     power = F.pad((log_mel.float().clamp(-30.0, 30.0).exp() @ inverse.T).clamp(min=0), (0, 1))
     magnitude = power.sqrt()
     frames, shape = len(log_mel), window(bank)
-    norm = _overlap_add(shape.square().expand(frames, -1), bank).clamp(min=1e-4)
+    norm = _overlap_add(shape.square().expand(frames, -1), bank)
+    norm = norm.clamp(min=0.1 * float(norm.max()))  # at both ends hardly a window reaches: fade there instead of blowing up
 
     def to_wave(spectrum: Tensor) -> Tensor:
         return _overlap_add(torch.fft.irfft(spectrum, n=bank.fft)[:, : bank.length] * shape, bank) / norm

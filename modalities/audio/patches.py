@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from maskedmod.tokens import Tokens
+
 
 def pair(name: str, size: int | tuple[int, int] | list[int]) -> tuple[int, int]:
     """``16`` or ``(time, frequency)``; ValueError for anything else or below 1."""
@@ -15,6 +17,14 @@ def pair(name: str, size: int | tuple[int, int] | list[int]) -> tuple[int, int]:
     if len(both) != 2 or any(not isinstance(x, int) or x < 1 for x in both):
         raise ValueError(f"{name} is {size!r}; expected a positive number or (time, frequency)")
     return both
+
+
+@dataclass(frozen=True)
+class Clips(Tokens):
+    """Tokens of clips whose number of real ``frames`` int64 ``[B]`` is known (None: all fill the window), for pictures and
+    sound: the last valid patch of a clip may end in padding."""
+
+    frames: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 _ANCHORS = np.array(
-    [(0, 0, 4), (28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122), (229, 80, 100), (251, 135, 97), (254, 194, 135)]
-    + [(252, 253, 191)],
+    (0, 0, 4, 28, 16, 68, 79, 18, 123, 129, 37, 129, 181, 54, 122, 229, 80, 100, 251, 135, 97, 254, 194, 135, 252, 253, 191),
     dtype=np.float64,
-)
+).reshape(-1, 3)
 _STEPS = np.linspace(0.0, 1.0, len(_ANCHORS))
 _RAMP = np.linspace(0.0, 1.0, 256)
 _COLOURS = np.stack([np.interp(_RAMP, _STEPS, _ANCHORS[:, c]) for c in range(3)], axis=1).round().astype(np.uint8)

@@ -14,7 +14,7 @@ import numpy as np
 
 from maskedmod.modality import BadSample, Record
 
-from .resample import resample
+from .resampling import resample
 
 Fit = Literal["crop", "start", "windows"]
 Wave = np.ndarray[Any, Any]
