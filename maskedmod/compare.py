@@ -25,7 +25,9 @@ def equal(a: Any, b: Any) -> bool:
 
 
 def matches(x: Tensor, part: Tensor, where: Tensor) -> bool:
-    """``x`` equals ``part`` in places ``where`` (bool, like part) to 1e-5; an axis of x may go on beyond the part's end."""
+    """``x`` equals ``part`` in places ``where`` (bool, like part) to 1e-5. Axes of one element are passed over, and an axis of
+    x may go on beyond the part's end."""
+    x, part, where = x.squeeze(), part.squeeze(), where.squeeze()
     if x.ndim != part.ndim or any(a < b for a, b in zip(x.shape, part.shape, strict=True)) or not x.is_floating_point():
         return False
     here = x[tuple(slice(n) for n in part.shape)]

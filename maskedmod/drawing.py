@@ -30,19 +30,28 @@ def grid_picture(stages: Sequence[Stage], titles: Sequence[str], headline: str, 
     Panels that are not much wider than tall stand in columns, one per sample, with a row per stage. Wide ones (spectrograms)
     are stacked per sample, so that the time axes of the stages lie over one another, two samples side by side.
     """
-    height, width = stages[0].images[0].shape[:2]
     count = len(stages[0].images)
-    if width > 2.5 * height:
-        across, cell_w = (1 if count == 1 else 2), int(min(720, max(420, width)))
-        cell_h = max(56, round(cell_w * height / width))
-        return _stacked(stages, titles, (headline, caption), (across, cell_w, cell_h))
-    across = min(count, 8)
-    cell_w = 176 if across > 4 else 232
-    return _columns(stages, titles, (headline, caption), (across, cell_w, max(32, round(cell_w * height / width))))
+    height = max(image.shape[0] for image in stages[0].images)
+    width = max(image.shape[1] for image in stages[0].images)
+    wide = width > 2.5 * height
+    across = min(count, 2 if wide else 8)
+    cell_w = min(720, max(420, width)) if wide else (176 if across > 4 else 232)
+    cell = Cell(across, cell_w, max(56 if wide else 32, round(cell_w * height / width)), cell_w / width)
+    return (_stacked if wide else _columns)(stages, titles, (headline, caption), cell)
 
 
-def _columns(stages: Sequence[Stage], titles: Sequence[str], texts: tuple[str, str], cell: tuple[int, int, int]) -> Any:
-    across, w, h = cell
+@dataclass(frozen=True)
+class Cell:
+    """Room for one panel: cells side by side, width and height of one in pixels, enlargement of its panel."""
+
+    across: int
+    w: int
+    h: int
+    zoom: float
+
+
+def _columns(stages: Sequence[Stage], titles: Sequence[str], texts: tuple[str, str], cell: Cell) -> Any:
+    across, w, h = cell.across, cell.w, cell.h
     left = MARGIN + 120
     row_h = [h + GAP + (LINE if stage.notes else 0) for stage in stages]
     blocks = -(-len(titles) // across)
@@ -55,15 +64,15 @@ def _columns(stages: Sequence[Stage], titles: Sequence[str], texts: tuple[str, s
         for stage, step in zip(stages, row_h, strict=True):
             if i % across == 0:
                 canvas.text(MARGIN, y + h // 2 - 9, stage.name, 14, INK)
-            canvas.panel(stage.images[i], x, y, w, h)
+            canvas.panel(stage.images[i], x, y, cell)
             if stage.notes:
                 canvas.text(x, y + h + 3, canvas.fit(stage.notes[i], w, 12), 12, GOOD if stage.strong else SOFT)
             y += step
     return canvas.image
 
 
-def _stacked(stages: Sequence[Stage], titles: Sequence[str], texts: tuple[str, str], cell: tuple[int, int, int]) -> Any:
-    across, w, h = cell
+def _stacked(stages: Sequence[Stage], titles: Sequence[str], texts: tuple[str, str], cell: Cell) -> Any:
+    across, w, h = cell.across, cell.w, cell.h
     block_h = LINE + len(stages) * (h + LINE + 2) + 3 * GAP
     canvas = Canvas(MARGIN * 2 + across * w + (across - 1) * 2 * GAP, -(-len(titles) // across) * block_h, *texts)
     for i, title in enumerate(titles):
@@ -71,7 +80,7 @@ def _stacked(stages: Sequence[Stage], titles: Sequence[str], texts: tuple[str, s
         canvas.text(x, y, canvas.fit(title, w, 13), 13, INK)
         y += LINE
         for stage in stages:
-            canvas.panel(stage.images[i], x, y, w, h)
+            canvas.panel(stage.images[i], x, y, cell)
             note = f"{stage.name}: {stage.notes[i]}" if stage.notes else stage.name
             canvas.text(x, y + h + 2, canvas.fit(note, w, 12), 12, GOOD if stage.strong else SOFT)
             y += h + LINE + 2
@@ -97,11 +106,12 @@ class Canvas:
     def text(self, x: int, y: int, words: str, size: int, colour: tuple[int, int, int]) -> None:
         self.pen.text((x, y), words, fill=colour, font=_font(size))
 
-    def panel(self, pixels: Any, x: int, y: int, w: int, h: int) -> None:
-        """Paste a panel; small ones are enlarged in hard pixels, so that no detail is made up."""
+    def panel(self, pixels: Any, x: int, y: int, cell: Cell) -> None:
+        """Paste a panel at the left of its cell; small ones are enlarged in hard pixels, so that no detail is made up."""
         from PIL import Image
 
         picture = Image.fromarray(np.ascontiguousarray(pixels))
+        w, h = min(cell.w, max(1, round(picture.width * cell.zoom))), cell.h
         how = Image.Resampling.NEAREST if picture.width <= w else Image.Resampling.LANCZOS
         self.image.paste(picture.resize((w, h), how), (x, y))
         self.pen.rectangle((x - 1, y - 1, x + w, y + h), outline=RULE)

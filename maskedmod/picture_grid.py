@@ -104,12 +104,12 @@ def _draw(recon: Reconstruction, values: Tensor, hidden: Tensor | None = None) -
 
 
 def _drawer(recon: Reconstruction) -> Callable[[Any], list[Any]]:
-    """Draws noise with given tokens greyed out: on noise, no pixel looks grey by chance."""
+    """Draws noise with given tokens greyed out; its values are extreme, so that no pixel looks grey by chance."""
     tokens = recon.tokens
     values = tokens.values
     if values.is_floating_point():
         generator = torch.Generator().manual_seed(0)
-        values = torch.randn(values.shape, generator=generator).to(values)
+        values = torch.randn(values.shape, generator=generator).sign().to(values) * 3
     return lambda hidden: _draw(recon, values, torch.from_numpy(hidden).to(values.device))
 
 

@@ -55,10 +55,11 @@ def reconstruct(
 ) -> Reconstruction:
     """Mask one collated batch (on the model's device), predict, and put the predictions back among the tokens.
 
-    The objective is ``main``, else the first, on its first view. The mask depends on ``ctx.seed`` alone, so the same samples
-    at another moment of training have the same mask. ``baseline``: per-position training mean of every objective's target,
-    ``[N, P]``; without it the mean-fill is the mean of a sample's visible targets. The model's mode and the global random
-    state are as before afterwards. Raises ValueError for packed batches and pooled predictions, which have no picture.
+    The objective is ``main``, else the first, on its first view. The mask depends on ``ctx.seed`` alone, and is that of the
+    run's end, so the same samples at another moment of training have the same mask. ``baseline``: per-position training mean
+    of every objective's target, ``[N, P]``; without it the mean-fill is the mean of a sample's visible targets. The model's
+    mode and the global random state are as before afterwards. Raises ValueError for packed batches and pooled predictions,
+    which have no picture.
     """
     name = "main" if "main" in model.objectives else next(iter(model.objectives))
     objective = model.objectives[name]
@@ -73,7 +74,8 @@ def reconstruct(
         with torch.no_grad(), torch.random.fork_rng(devices=devices):
             torch.manual_seed(step_seed(ctx.seed, 0))
             generator = torch.Generator(device).manual_seed(step_seed(ctx.seed, 0))
-            step = model.step(batch, replace(ctx, training=False, generator=generator))
+            moment = replace(ctx, training=False, generator=generator, step=ctx.max_steps, rank=0)
+            step = model.step(batch, moment)
             view = objective.views[0] if objective.views else next(iter(step.views))
             return _predict(objective, name, step, view, None if baseline is None else baseline.get(name))
     finally:
@@ -145,7 +147,10 @@ def _mean_target(objective: Objective, step: Step, at: str, baseline: Tensor | N
     view = step.views[at]
     m, n = view.mask.role.shape
     if baseline is not None:
-        return baseline.to(view.mask.role.device).float().expand(m, *baseline.shape)
+        table = baseline.to(view.mask.role.device).float()
+        if len(table) < n:  # positions that training never had get the overall mean
+            table = torch.cat([table, table.mean(0, keepdim=True).expand(n - len(table), -1)])
+        return table[:n].expand(m, n, -1)
     index = torch.arange(n, device=view.mask.role.device).expand(m, 1, n)
     every = objective.target(step, at, Where(index))[:, 0].float()
     seen = ~view.mask.hidden

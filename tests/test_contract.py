@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +36,16 @@ def make(name: str) -> Modality:
     return build_modality({"modality": {name: {}}})
 
 
+@cache
+def demo_sample(name: str) -> Sample:
+    modality = make(name)
+    return prepare_sample(modality, list(islice(modality.demo("train"), 3)))
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", OURS)
 def test_our_modalities(name: str, check: Callable[[Sample], None]) -> None:
-    modality = make(name)
-    check(prepare_sample(modality, list(modality.demo("train"))[:3]))
+    check(demo_sample(name))
 
 
 def test_third_party(series: Any) -> None:

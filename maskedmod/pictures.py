@@ -1,0 +1,107 @@
+"""Pictures of a run: from a checkpoint and some input to PNG files. See ``reconstruction`` and ``picture_grid`` for the parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from maskedmod.context import Context
+from maskedmod.errors import UserError
+from maskedmod.masks import Mask
+from maskedmod.modality import BadSample, Modality, Record
+from maskedmod.model import MaskedModel, Objective
+from maskedmod.picture_grid import save_grid
+from maskedmod.reconstruction import Reconstruction, reconstruct
+
+__all__ = ["Reconstruction", "drawable", "reconstruct", "reconstruct_run", "save_grid"]
+
+
+def drawable(model: MaskedModel) -> bool:
+    """False when the model has only pooled predictions or its tokens are no dense values, which have no picture."""
+    name = "main" if "main" in model.objectives else next(iter(model.objectives))
+    objective = model.objectives[name]
+    return isinstance(objective, Objective) and objective.region != "pooled" and model.modality.spec.vocab is None
+
+
+def reconstruct_run(
+    checkpoint: str | Path,
+    input: str | Path | None = None,
+    out: str | Path | None = None,
+    mask: Sequence[str] = (),
+    seed: int = 0,
+    samples: int = 8,
+    wav: bool = False,
+) -> list[Path]:
+    """Draw what a trained run makes of some input -> the files written.
+
+    ``checkpoint``: a run folder or one checkpoint in it. ``input``: a file, a folder, or None for the run's own validation set;
+    the first ``samples`` that can be read are drawn. ``mask``: overrides such as ``mask.ratio=0.5``. ``out``: a PNG or a folder,
+    by default ``pictures/`` of the run. ``wav``: also sound files, for modalities that can be heard. Raises UserError for
+    input that is missing or has no readable sample; samples that cannot be read are named in the error, when none is left.
+    """
+    from maskedmod.zoo.run_folder import baseline, find, load_run
+
+    run, saved = find(checkpoint)
+    model, tree = load_run(saved)
+    if mask:
+        model.mask = _other_mask(model, run, mask)
+    records = _records(tree, model.modality, input)
+    batch, keys = first_batch(model.modality, records, samples)
+    result = reconstruct(model, batch, Context(seed=seed), baseline(run))
+    name = f"reconstruction_{Path(input).stem}_seed{seed}.png" if input else f"reconstruction_seed{seed}.png"
+    target = Path(out) if out else run / "pictures"
+    if target.suffix.lower() != ".png":
+        target = target / name
+    step = saved.name.removeprefix("step_").lstrip("0") or "0"
+    recipe = tree.get("recipe") or run.name
+    return save_grid(result, target, samples, keys, f"{recipe}, step {step}", wav)
+
+
+def first_batch(modality: Modality, records: Sequence[Record], count: int) -> tuple[dict[str, Any], list[str]]:
+    """Collate the first ``count`` records that can be read -> batch and their keys. UserError when there is none."""
+    read: list[Any] = []
+    keys: list[str] = []
+    reasons: list[str] = []
+    for record in records:
+        if len(read) == count:
+            break
+        try:
+            read.append(modality.read(record))
+            keys.append(record.key)
+        except BadSample as error:
+            reasons.append(f"{record.key}: {error}")
+    if not read:
+        raise UserError(f"no sample could be read{': ' + '; '.join(reasons[:3]) if reasons else ''}")
+    return modality.collate(read), [Path(key).name for key in keys]
+
+
+def _records(tree: dict[str, Any], modality: Modality, given: str | Path | None) -> Sequence[Record]:
+    """Records of a file, of all files in a folder, or of the recipe's validation set."""
+    if given is None:
+        from maskedmod.build import build_source
+
+        source = build_source(tree)
+        records = source.records("val", modality)
+        return records if len(records) else source.records("train", modality)  # type: ignore[no-any-return]
+    path = Path(given)
+    if path.is_file():
+        return modality.expand(Record(path, key=path.name))
+    if not path.is_dir():
+        raise UserError(f"input {path} does not exist")
+    endings = modality.extensions
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in endings)
+    if not files:
+        raise UserError(f"input {path} has no file that ends in {', '.join(endings)}")
+    return [part for file in files for part in modality.expand(Record(file, key=str(file.relative_to(path))))]
+
+
+def _other_mask(model: MaskedModel, run: Path, words: Sequence[str]) -> Mask:
+    """The run's mask block with overrides ``mask=...`` and ``mask.key=value`` laid over it."""
+    from maskedmod.build import build_mask
+    from maskedmod.config import resolve
+
+    for word in words:
+        if not word.startswith(("mask=", "mask.")):
+            raise UserError(f"{word!r}: only the mask can be changed here, with mask=NAME or mask.KEY=VALUE")
+    return build_mask(resolve([f"recipe={run / 'recipe.yaml'}", *words]), model.modality.spec)
