@@ -10,7 +10,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _LAZY = {"load": ("maskedmod.zoo", "load"), "MaskedModel": ("maskedmod.model", "MaskedModel")}
-__all__ = ["__version__", "load", "MaskedModel"]  # noqa: F822  (made by __getattr__)
+__all__ = ["__version__", "load", "MaskedModel"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,7 @@
 """Where blocks are: a block's recipe name is its file name. Everything but ``load`` reads files and imports nothing heavy.
 
-Names from outside the package: modalities by the entry-point group ``maskedmod.modalities``, any block as ``package.module:Class``.
+Names from outside the package: modalities by the entry-point group ``maskedmod.modalities``; any block as
+``package.module:Class``.
 """
 
 from __future__ import annotations
@@ -84,6 +85,13 @@ def entry(slot: str, name: str, modality: str | None = None) -> Entry:
     read = [_read(path, name) for path in _sources(slot, name, modality)]
     arguments = next((found.arguments for found in read if found.arguments), ())
     return Entry(next((found.summary for found in read if found.summary), ""), arguments)
+
+
+def fields(package: str, module: str, cls: str) -> list[str]:
+    """Field names of a dataclass, read from its source."""
+    parent = _folder(package)
+    path = parent / f"{module}.py" if parent is not None else None
+    return [argument.name for argument in _read(path, cls.lower()).arguments] if path is not None else []
 
 
 def camel(name: str) -> str:
@@ -194,8 +202,8 @@ def _arguments(node: ast.ClassDef) -> tuple[Argument, ...]:
             padded: list[ast.expr | None] = [None] * (len(both) - len(given.defaults)) + list(given.defaults)
             pairs = [*zip(both, padded, strict=True), *zip(given.kwonlyargs, given.kw_defaults, strict=True)]
             return tuple(_argument(arg.arg, arg.annotation, default) for arg, default in pairs[1:])
-    fields = [part for part in node.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)]
-    return tuple(_argument(field.target.id, field.annotation, field.value) for field in fields if isinstance(field.target, ast.Name))
+    declared = [part for part in node.body if isinstance(part, ast.AnnAssign)]
+    return tuple(_argument(ast.unparse(part.target), part.annotation, part.value) for part in declared)
 
 
 def _argument(name: str, hint: ast.expr | None, default: ast.expr | None) -> Argument:

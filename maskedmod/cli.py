@@ -1,10 +1,79 @@
-"""The command ``maskedmod VERB key=value ...``."""
+"""The command ``maskedmod VERB key=value ...``. A verb is a module of ``maskedmod.verbs`` with ``run(words) -> int``."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
+from importlib import import_module
+
+from maskedmod import __version__
+from maskedmod.errors import UserError, one_line, unknown
+
+VERBS = {
+    "train": "train a recipe: maskedmod train recipe=audio_mae",
+    "reconstruct": "draw original, masked and reconstruction: maskedmod reconstruct checkpoint=runs/a",
+    "ls": "list recipes, blocks and modalities",
+    "show": "print a resolved recipe, its parameters, operations and memory: maskedmod show recipe=mae preset=tiny",
+    "cp": "copy a recipe to a file of your own: maskedmod cp recipe=mae output=mine.yaml",
+    "completion": "print the tab completion script: maskedmod completion bash|zsh|fish",
+}
+
+USAGE_ERROR = 2
+"""Exit code when a setting, a file or a name is wrong."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; the exit code."""
-    return 0
+    """Run one verb in this process; the exit code. Errors a user can mend are one line on standard error."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if words[0] in ("-V", "--version", "version"):
+        print(f"maskedmod {__version__}")
+        return 0
+    try:
+        return _run(words[0], words[1:])
+    except SystemExit as stop:
+        if isinstance(stop.code, str):
+            print(f"maskedmod: {stop.code}", file=sys.stderr)
+        return stop.code if isinstance(stop.code, int) else (0 if stop.code is None else 1)
+    except KeyboardInterrupt:
+        print("maskedmod: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe (head, less) has gone; nothing is left to say to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except (ValueError, OSError) as error:
+        if os.environ.get("MASKEDMOD_TRACEBACK"):
+            raise
+        place = "" if isinstance(error, UserError) else " (MASKEDMOD_TRACEBACK=1 shows where)"
+        print(f"maskedmod: error: {one_line(str(error), 1000)}{place}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _run(verb: str, words: list[str]) -> int:
+    if verb == "__complete":
+        from maskedmod.verbs.completion import candidates
+
+        print("\n".join(candidates(words)))
+        return 0
+    if verb not in VERBS:
+        raise unknown("verb", verb, VERBS)
+    module = import_module(f"maskedmod.verbs.{verb}")
+    if any(word in ("-h", "--help") for word in words):
+        print((module.__doc__ or "").strip())
+        return 0
+    return int(module.run(words))
+
+
+def _help() -> str:
+    verbs = "\n".join(f"  {verb:<12} {line}" for verb, line in VERBS.items())
+    return f"""maskedmod {__version__}: masked modelling for every modality
+
+usage: maskedmod VERB key=value ...
+
+{verbs}
+
+Words: recipe=NAME or recipe=FILE.yaml, preset=tiny, mask=block mask.ratio=0.4, train.steps=1000, data=folder data.path=DIR, out=DIR.
+maskedmod VERB --help says more."""

@@ -15,7 +15,7 @@ from maskedmod.errors import UserError, nearest, unknown
 from maskedmod.layering import Path, lay_over
 from maskedmod.recipe_file import load_tree
 
-__all__ = ["SCALARS", "load_tree", "resolve", "resolve_names", "stages"]
+__all__ = ["SCALARS", "load_tree", "overlay", "resolve", "resolve_names", "stages"]
 
 SCALARS: dict[str, Any] = {"out": None, "seed": 0, "resume": "auto", "init": None}
 """Top-level settings that are no block, with their defaults."""
@@ -47,11 +47,18 @@ def resolve_names(overrides: Sequence[str], say: Callable[[str], None] | None = 
     if say is not None and not presets and not _data_named(rest, files):
         presets = _demo(recipes, files, say)
     tree = _layered(files, presets)
-    _drop_rivals(tree, [key for key, _ in rest])
-    for key, value in sorted(rest, key=lambda word: word[0].count(".")):
-        lay_over(tree, _nested(key, value), f"{key}=")
+    _lay_words(tree, rest)
     head = {"recipe": ",".join(recipes)} | ({"preset": ",".join(presets)} if presets else {})
     return head | {key: tree[key] for key in KEYS if key in tree} | {k: tree.get(k, v) for k, v in SCALARS.items()}
+
+
+def overlay(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A resolved tree with more words laid over it, checked and complete; the tree itself is left as it is."""
+    from maskedmod.schema import complete
+
+    tree = copy.deepcopy(tree)
+    _lay_words(tree, split_words(overrides, KEYS))
+    return complete(tree)
 
 
 def split_words(words: Iterable[str], known: Sequence[str] = WORDS) -> list[tuple[str, Any]]:
@@ -96,13 +103,21 @@ def _load(name: str) -> dict[str, Any]:
     return tree
 
 
+def _lay_words(tree: dict[str, Any], words: list[tuple[str, Any]]) -> None:
+    """Shallow words before deep ones, whatever their order."""
+    _drop_rivals(tree, [key for key, _ in words])
+    for key, value in sorted(words, key=lambda word: word[0].count(".")):
+        lay_over(tree, _nested(key, value), f"{key}=")
+
+
 def _layered(files: list[tuple[str, dict[str, Any]]], presets: list[str]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     offered: dict[str, None] = {}
     for name, content in files:
         own = content.get("presets") or {}
         offered.update(dict.fromkeys(str(key) for key in own))
-        _lay(tree, {key: value for key, value in content.items() if key not in ("presets", "recipe", "preset")}, f"recipe {name}: ")
+        layer = {key: value for key, value in content.items() if key not in ("presets", "recipe", "preset")}
+        _lay(tree, layer, f"recipe {name}: ")
         for preset in presets:
             if preset in own:
                 _lay_preset(tree, own, preset, f"recipe {name}, ")

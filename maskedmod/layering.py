@@ -7,6 +7,7 @@ from typing import Any
 from maskedmod import catalog
 from maskedmod.errors import UserError, unknown
 
+
 class Path(dict[str, Any]):
     """Keys on the way of a dotted word: ``teacher.momentum.end=1`` changes one key of a value, ``teacher.momentum={...}`` all."""
 

@@ -37,7 +37,7 @@ _Loader.add_implicit_resolver(  # PyYAML follows YAML 1.1, which wants a dot and
 def parse(text: str, what: str) -> Any:
     """A YAML value; ``what`` names it in the error."""
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506  (a safe loader)
+        return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise UserError(f"{what}: not valid YAML: {one_line(str(error))}") from None
 
@@ -86,3 +86,19 @@ def summary(path: Path) -> str:
             if line.startswith("#"):
                 return line.lstrip("# ").strip()
     return ""
+
+
+def dump(tree: dict[str, Any]) -> str:
+    """A tree as YAML, keys in their order, one line for every value that is a list."""
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=130).rstrip()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists of plain values in one line; numbers that this file's reader and any other one read alike."""
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
+        flat = all(not isinstance(item, list | dict) for item in sequence)
+        return super().represent_sequence(tag, sequence, flow_style=flat or flow_style)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True

@@ -37,7 +37,7 @@ def complete(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def typed(cls: Callable[..., Any], given: dict[str, Any], where: str, skip: int = 0, make: bool = False) -> Any:
-    """Arguments for ``cls`` as typed values, defaults included; ``make``: the object itself. ``skip`` leading ones are left out."""
+    """Arguments for ``cls`` as typed values, defaults included, without the ``skip`` leading ones; ``make``: the object."""
     parser, parsed = _parsed(cls, given, where, skip)
     values = {key: _tupled(value) for key, value in vars(parser.instantiate(parsed)).items()}
     return cls(**values) if make else values
@@ -132,7 +132,8 @@ def _as_user_error(cls: Callable[..., Any], given: dict[str, Any], where: str, s
     for key, value in given.items():
         if f'"{key}"' in text:
             expected = _spelt(hints.get(key, parameters[key].annotation))
-            quote = f"; quotes make it text: {key}=\"'{value}'\"" if expected.startswith("text") and not isinstance(value, dict | list) else ""
+            texts = expected.startswith("text") and not isinstance(value, dict | list)
+            quote = f"; quotes make it text: {key}=\"'{value}'\"" if texts else ""
             return UserError(f"{where}: {key} expects {expected}, got {value!r}{quote}")
     return UserError(f"{where}: {one_line(text)}" + (f" (required: {', '.join(required)})" if required else ""))
 
@@ -213,7 +214,8 @@ def _spelt(hint: Any) -> str:
         elif typing.get_origin(member) is tuple and Ellipsis not in typing.get_args(member):
             spelt.append("[" + ", ".join(_spelt(part) for part in typing.get_args(member)) + "]")
         elif typing.get_origin(member) is not None and typing.get_args(member):
-            spelt.append("a list or mapping of " + _spelt(typing.get_args(member)[-2 if Ellipsis in typing.get_args(member) else -1]))
+            inner = [part for part in typing.get_args(member) if part is not Ellipsis]
+            spelt.append("a list or mapping of " + _spelt(inner[-1]))
         else:
             spelt.append(words.get(member, getattr(member, "__name__", str(member))))
     return " or ".join(dict.fromkeys(spelt))

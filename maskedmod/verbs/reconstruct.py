@@ -1,0 +1,46 @@
+"""maskedmod reconstruct checkpoint=RUN [input=FILE|DIR] [output=FILE.png|DIR] [key=value ...]
+
+Draws original, masked, mean-fill and reconstruction of samples, with the error over the masked places under each.
+
+  maskedmod reconstruct checkpoint=runs/a                              samples of the run's validation set
+  maskedmod reconstruct checkpoint=runs/a input=photo.jpg mask.ratio=0.5 output=photo.png
+
+checkpoint=PATH   a run folder, or one checkpoint in it
+input=PATH        a file, or a folder of files (default: the run's own validation set)
+output=PATH       a PNG file, or a folder (default: pictures/ of the run)
+samples=8         how many are drawn
+seed=0            of the mask
+wav=false         sound files too, for modalities that can be heard
+mask=, mask.*     another mask than the run's
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from maskedmod.config import split_words
+from maskedmod.errors import UserError
+
+KEYS = ("checkpoint", "input", "output", "samples", "seed", "wav", "mask")
+KINDS = {"samples": int, "seed": int, "wav": bool}
+
+
+def run(words: Sequence[str]) -> int:
+    """Draw, and print the paths of what was written."""
+    given = dict(split_words([word for word in words if not word.startswith("mask")], KEYS))
+    masks = [word for word in words if word.startswith("mask")]
+    split_words(masks, KEYS)
+    if not given.get("checkpoint"):
+        raise UserError("name the run: checkpoint=RUN, a run folder or one of its checkpoints")
+    for key, kind in KINDS.items():
+        if key in given and type(given[key]) is not kind:
+            raise UserError(f"{key} expects {'true or false' if kind is bool else 'an integer'}, got {given[key]!r}")
+    if given.get("samples", 1) < 1:
+        raise UserError(f"samples must be at least 1, got {given['samples']}")
+    paths = {key: None if given.get(key) is None else str(given[key]) for key in ("checkpoint", "input", "output")}
+    from maskedmod.pictures import reconstruct_run
+
+    others = {key: given[key] for key in KINDS if key in given}
+    for path in reconstruct_run(str(paths["checkpoint"]), paths["input"], paths["output"], masks, **others):
+        print(path)
+    return 0
