@@ -1,0 +1,59 @@
+"""Published layouts, one file each: how its keys are recognised, which recipe they make, where each key goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from maskedmod.errors import UserError, unknown
+from maskedmod.zoo.layouts import audio_mae, beit, data2vec_vision, fair_mae, hf_beit, hf_vit_mae, hf_vit_mim, i_jepa, simmim
+from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.source import Source
+
+Weights = Mapping[str, Tensor]
+
+
+class Layout(Protocol):
+    """What a layout's module offers. ``SETTINGS``: names and defaults of what no tensor tells. ``CONFIG``: their names in a
+    ``config.json``."""
+
+    NAME: str
+    SETTINGS: dict[str, Any]
+    CONFIG: dict[str, str]
+
+    def matches(self, weights: Weights) -> bool:
+        """Whether these keys (and, where keys are shared, shapes) are of this layout."""
+
+    def recipe(self, weights: Weights, settings: dict[str, Any]) -> dict[str, Any]:
+        """Recipe tree of the model, with sizes read from the tensors. UserError when they contradict the settings."""
+
+    def rules(self, weights: Weights, settings: dict[str, Any]) -> list[Rule]:
+        """Where every key goes."""
+
+    def untrained(self, weights: Weights) -> dict[str, str]:
+        """Prefixes of our parameters that this file does not hold, with the reason."""
+
+
+def _all(*modules: Layout) -> tuple[Layout, ...]:
+    return modules
+
+
+LAYOUTS = _all(audio_mae, fair_mae, hf_vit_mae, hf_vit_mim, simmim, i_jepa, data2vec_vision, beit, hf_beit)
+"""Asked in this order; the first that matches is taken."""
+
+
+def find(source: Source, name: str | None = None) -> Layout:
+    """The layout called ``name``, or the one that recognises the keys. UserError names what is known, or what was found."""
+    if name is not None:
+        found = next((layout for layout in LAYOUTS if name == layout.NAME), None)
+        if found is None:
+            raise unknown("layout", name, [layout.NAME for layout in LAYOUTS])
+        return found
+    for layout in LAYOUTS:
+        if layout.matches(source.weights):
+            return layout
+    some = ", ".join(sorted(source.weights)[:5])
+    known = ", ".join(layout.NAME for layout in LAYOUTS)
+    raise UserError(f"{source.path}: its keys ({some}, ...) are of no known layout; known are {known}")

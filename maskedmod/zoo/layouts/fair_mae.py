@@ -1,0 +1,96 @@
+"""MAE as facebookresearch/mae saves it: the whole model, or ``mae_pretrain_*`` with the encoder alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.parts import Tree, Weights
+from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.settings import heads_of
+
+NAME = "fair_mae"
+SETTINGS: dict[str, Any] = {
+    "image_size": None,
+    "heads": None,
+    "decoder_heads": None,
+    "mask_ratio": 0.75,
+    "norm_pix_loss": True,
+    "eps": 1e-6,
+}
+CONFIG: dict[str, str] = {}
+
+HEAD = "objectives.main.head"
+PATCH, BLOCKS, FC1 = r"patch_embed\.proj\.weight", r"blocks\.(\d+)\..*", r"blocks\.0\.mlp\.fc1\.weight"
+DECODER_BLOCKS, DECODER_FC1 = r"decoder_blocks\.(\d+)\..*", r"decoder_blocks\.0\.mlp\.fc1\.weight"
+
+
+def matches(weights: Weights) -> bool:
+    return {"cls_token", "pos_embed", "patch_embed.proj.weight", "norm.weight"} <= set(weights) and "mask_token" not in (
+        set() if "decoder_embed.weight" in weights else set(weights)
+    )
+
+
+def recipe(weights: Weights, settings: Tree) -> Tree:
+    modality, grid = parts.image(weights, PATCH, weights["pos_embed"].shape[1] - 1, settings)
+    return mae_tree(weights, modality, grid, settings)
+
+
+def mae_tree(weights: Weights, modality: Tree, grid: tuple[int, int], settings: Tree) -> Tree:
+    """MAE's composition around a modality; a file without decoder gets the published one (8 blocks of width 512)."""
+    encoder = parts.transformer(weights, PATCH, BLOCKS, FC1, settings)
+    head: Tree = {}
+    if "decoder_embed.weight" in weights:
+        width = weights["decoder_embed.weight"].shape[0]
+        head = {
+            "depth": parts.depth(weights, DECODER_BLOCKS),
+            "width": width,
+            "heads": settings["decoder_heads"] or heads_of(width, 32),
+            "mlp_ratio": parts.tensor(weights, DECODER_FC1).shape[0] / width,
+            "positions": parts.table_kind(weights["decoder_pos_embed"], grid),
+        }
+    positions = parts.table_kind(weights["pos_embed"], grid)
+    return {
+        "modality": modality,
+        "mask": {"random": {"ratio": settings["mask_ratio"]}},
+        "encoder": {"transformer": {**encoder, "sees": "visible", "positions": positions}},
+        "target": {"raw": {"norm": "patch" if settings["norm_pix_loss"] else "none"}},
+        "head": {"mae_decoder": {**head, "eps": settings["eps"]}},
+        "loss": {"regression": {"kind": "mse"}},
+    }
+
+
+def rules(weights: Weights, settings: Tree) -> list[Rule]:
+    tree = recipe(weights, settings)
+    return mae_rules(weights, tree)
+
+
+def mae_rules(weights: Weights, tree: Tree) -> list[Rule]:
+    """Where the keys of such a file go, given the tree that was made from it."""
+    out = [
+        parts.class_rule("cls_token", weights["pos_embed"]),
+        parts.table_rule("pos_embed", tree["encoder"]["transformer"]["positions"], "encoder.positions.table", 1),
+        *parts.patch_rules(r"patch_embed\.proj"),
+        *parts.block_rules("blocks", "encoder.blocks"),
+        *parts.linear_rules("norm", "encoder.norm"),
+    ]
+    if "decoder_embed.weight" not in weights:
+        return out
+    head = tree["head"]["mae_decoder"]
+    if head.get("window") is None:
+        parts.no_class_row(weights["decoder_pos_embed"], "decoder_pos_embed")
+    return [
+        *out,
+        parts.mask_token_rule("mask_token", f"{HEAD}.mask_token"),
+        parts.table_rule("decoder_pos_embed", head["positions"], f"{HEAD}.positions.table", 1),
+        *parts.block_rules("decoder_blocks", f"{HEAD}.blocks"),
+        *parts.linear_rules("decoder_embed", f"{HEAD}.embed"),
+        *parts.linear_rules("decoder_norm", f"{HEAD}.norm"),
+        *parts.linear_rules("decoder_pred", f"{HEAD}.pred"),
+    ]
+
+
+def untrained(weights: Weights) -> dict[str, str]:
+    if "decoder_embed.weight" in weights:
+        return {}
+    return {f"{HEAD}.": "the file holds the encoder alone, the decoder is not trained"}

@@ -1,0 +1,82 @@
+"""BEiT and data2vec-vision of transformers, versions 4 and 5, as pre-trained (one table of relative positions for all blocks):
+with the head of ``BeitForMaskedImageModeling``, or the encoder alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.parts import Tree, Weights
+from maskedmod.zoo.mapping import Rule
+
+NAME = "hf_beit"
+SETTINGS: dict[str, Any] = {
+    "image_size": None,
+    "heads": None,
+    "mask_patches": None,
+    "labels": "labels",
+    "eps": 1e-12,
+    "activation": "gelu",
+}
+CONFIG = {"image_size": "image_size", "eps": "layer_norm_eps", "activation": "hidden_act"}
+
+AT = r"(?:beit\.|data2vec_vision\.)?"
+LAYERS = rf"{AT}(?:encoder\.layer|layers)"
+PATCH = rf"{AT}embeddings\.patch_embeddings\.projection\.weight"
+FC1 = rf"{LAYERS}\.0\.(?:mlp\.fc1|intermediate\.dense)\.weight"
+SHARED = rf"{AT}(?:encoder\.relative_position_bias|shared_position_bias)\.relative_position"
+
+
+def matches(weights: Weights) -> bool:
+    return parts.has(weights, rf"{SHARED}_bias_table")
+
+
+def recipe(weights: Weights, settings: Tree) -> Tree:
+    kernel, table = parts.tensor(weights, PATCH), parts.tensor(weights, rf"{SHARED}_bias_table")
+    tokens = parts.relative_tokens(table, (kernel.shape[2], kernel.shape[3]), settings["image_size"])
+    modality, _ = parts.image(weights, PATCH, tokens, settings)
+    encoder = parts.transformer(weights, PATCH, rf"{LAYERS}\.(\d+)\..*", FC1, {**settings, "heads": table.shape[1]})
+    encoder.update(
+        sees="mask_token",
+        positions="relative",
+        qkv_bias="qv",
+        layer_scale=0.1 if parts.has(weights, rf"{LAYERS}\.0\.lambda_1") else None,
+        final_norm="layernorm.weight" in weights,
+        activation=settings["activation"],
+    )
+    target: Tree = {"raw": {"norm": "none"}}
+    loss: Tree = {"regression": {"kind": "l1"}}
+    if "lm_head.weight" in weights:
+        target = {"codes": {"vocab": weights["lm_head.weight"].shape[0], "key": settings["labels"]}}
+        loss = {"cross_entropy": {}}
+    return {
+        "modality": modality,
+        "mask": {"block": {"target": settings["mask_patches"] or round(75 / 196 * tokens), "aspect": 0.3}},
+        "encoder": {"transformer": encoder},
+        "target": target,
+        "head": {"linear": {}},
+        "loss": loss,
+    }
+
+
+def rules(weights: Weights, settings: Tree) -> list[Rule]:
+    return [
+        parts.class_rule(rf"{AT}embeddings\.cls_token", None),
+        parts.mask_token_rule(rf"{AT}embeddings\.mask_token"),
+        *parts.patch_rules(rf"{AT}embeddings\.patch_embeddings\.projection"),
+        *parts.hf_block_rules(LAYERS, "encoder.blocks", separate_bias=True),
+        Rule(rf"{SHARED}_bias_table", "encoder.positions.table"),
+        Rule(rf"{SHARED}_index", unneeded=parts.INDEX),
+        Rule(rf"{AT}pooler\.layernorm\.(?:weight|bias)", unneeded="the norm of the pooled output for classifiers"),
+        *parts.linear_rules("layernorm", "encoder.norm"),
+        *parts.linear_rules("lm_head", "objectives.main.head.pred"),
+    ]
+
+
+def untrained(weights: Weights) -> dict[str, str]:
+    out = {}
+    if "lm_head.weight" not in weights:
+        out["objectives.main.head."] = "the file holds the encoder alone; a linear head on raw patches stands in"
+    if not parts.has(weights, rf"{AT}embeddings\.mask_token"):
+        out["encoder.mask_token"] = "the file was saved without mask token"
+    return out

@@ -1,0 +1,91 @@
+"""``maskedmod.load``: a run folder, or weights published in a layout that is known here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maskedmod.errors import UserError
+from maskedmod.model import MaskedModel
+from maskedmod.zoo.layouts import find
+from maskedmod.zoo.mapping import Converted, convert
+from maskedmod.zoo.report import Report
+from maskedmod.zoo.settings import settle
+from maskedmod.zoo.source import Source, read
+
+
+@dataclass
+class Loaded:
+    """``model``: in eval mode, on the CPU. ``report``: what became of every key. ``layout``: its name (``run`` for a run
+    folder). ``tree``: the recipe tree the model was built from."""
+
+    model: MaskedModel
+    report: Report
+    layout: str
+    tree: dict[str, Any]
+
+
+def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any] | None = None, strict: bool = True) -> Loaded:
+    """Build a model from a run folder, a ``.safetensors`` or PyTorch file, or a folder with ``config.json`` and weights.
+
+    ``layout``: its name, when keys alone do not tell (default: recognised from them). ``settings``: what no tensor tells
+    (heads, mask ratio, ...); each layout has its published defaults, see docs/loading.md. ``strict``: every key of the file
+    and every parameter of the model must be accounted for, else UserError lists them; False only reports them.
+    """
+    if _of_a_run(Path(path)):
+        from maskedmod.zoo.run_folder import load_run
+
+        model, tree = load_run(path)
+        return Loaded(model, Report("run", list(model.state_dict())), "run", tree)
+    source = read(path)
+    chosen = find(source, layout)
+    values = settle(chosen, source, settings or {})
+    tree = chosen.recipe(source.weights, values)
+    converted = convert(source.weights, chosen.rules(source.weights, values))
+    model = _build(source, tree)
+    report = Report(chosen.NAME, converted.used, converted.unneeded, settings=values, unexpected=converted.unexpected)
+    report.unneeded.update(dict.fromkeys(source.extras, "state of the training run, not weights"))
+    _fill(model, converted, report, chosen.untrained(source.weights))
+    if strict and (report.unexpected or report.missing):
+        raise UserError(f"{source.path}: does not fit layout {chosen.NAME}: {_left(report)}")
+    return Loaded(model.eval(), report, chosen.NAME, tree)
+
+
+def _of_a_run(path: Path) -> bool:
+    """A run folder, a checkpoint folder in it, or the weights of one."""
+    folder = path.parent if path.name == "model.safetensors" else path
+    places = (folder, folder.parent.parent) if folder.name.startswith("step_") else (folder,)
+    return any((place / "recipe.yaml").is_file() for place in places)
+
+
+def _build(source: Source, tree: dict[str, Any]) -> MaskedModel:
+    from maskedmod.build import build_model
+
+    try:
+        return build_model(tree)
+    except ValueError as error:
+        raise UserError(f"{source.path}: no model can be built for it: {error}") from None
+
+
+def _fill(model: MaskedModel, converted: Converted, report: Report, untrained: Mapping[str, str]) -> None:
+    """Copy the tensors; wrong shapes are an error, what the file lacks is sorted into expected and missing."""
+    own = model.state_dict()
+    for key, tensor in converted.state.items():
+        if key in own and own[key].shape != tensor.shape:
+            shapes = f"{list(tensor.shape)} in the file, {list(own[key].shape)} in the model"
+            raise UserError(f"layout {report.layout}: {key} is {shapes}")
+    missing, unexpected = model.load_state_dict(converted.state, strict=False)
+    report.unexpected += [f"{key} (no such part in the model)" for key in unexpected]
+    for key in missing:
+        reason = next((why for prefix, why in untrained.items() if key.startswith(prefix)), None)
+        if reason is None:
+            report.missing.append(key)
+        else:
+            report.untrained[key] = reason
+
+
+def _left(report: Report) -> str:
+    groups = (("unexpected keys", report.unexpected), ("missing", report.missing))
+    return "; ".join(f"{title}: {', '.join(keys)}" for title, keys in groups if keys)

@@ -1,0 +1,91 @@
+"""Rules from the keys of a published layout to ours, and the changes that tensors need on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+Change = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Keys that match ``pattern`` in full go to ``to`` (groups as ``\\1``; several names: a copy each), changed by ``change``.
+    ``part``: this is one of several tensors that are put together along their first axis, in the order of their parts.
+    ``unneeded``: they are known and go nowhere, for this reason."""
+
+    pattern: str
+    to: str | tuple[str, ...] = ()
+    change: Change | None = None
+    part: int | None = None
+    unneeded: str = ""
+
+
+@dataclass
+class Converted:
+    """``state``: tensors under our keys. ``used``, ``unneeded`` (with reasons), ``unexpected``: keys of the file."""
+
+    state: dict[str, Tensor] = field(default_factory=dict)
+    used: list[str] = field(default_factory=list)
+    unneeded: dict[str, str] = field(default_factory=dict)
+    unexpected: list[str] = field(default_factory=list)
+
+
+def convert(weights: Mapping[str, Tensor], rules: Iterable[Rule]) -> Converted:
+    """Send every key through the first rule that fits it. Linear in the tensors, so gradients can be sent through as well."""
+    compiled = [(re.compile(rule.pattern), rule) for rule in rules]
+    out = Converted()
+    parts: dict[str, dict[int, Tensor]] = {}
+    for key, tensor in weights.items():
+        found = next(((match, rule) for pattern, rule in compiled if (match := pattern.fullmatch(key))), None)
+        if found is None:
+            out.unexpected.append(key)
+            continue
+        match, rule = found
+        if rule.unneeded:
+            out.unneeded[key] = rule.unneeded
+            continue
+        out.used.append(key)
+        changed = tensor if rule.change is None else rule.change(tensor)
+        for to in (rule.to,) if isinstance(rule.to, str) else rule.to:
+            if rule.part is None:
+                out.state[match.expand(to)] = changed
+            else:
+                parts.setdefault(match.expand(to), {})[rule.part] = changed
+    for name, pieces in parts.items():
+        out.state[name] = torch.cat([pieces[number] for number in sorted(pieces)])
+    return out
+
+
+def copies(rules: Iterable[Rule], of: str, to: str) -> list[Rule]:
+    """The same rules, with what goes to ``of...`` going to ``to...`` as well (a teacher that starts as its student)."""
+    out = []
+    for rule in rules:
+        names = (rule.to,) if isinstance(rule.to, str) else rule.to
+        more = tuple(to + name[len(of) :] for name in names if name.startswith(of))
+        out.append(Rule(rule.pattern, names + more, rule.change, rule.part, rule.unneeded))
+    return out
+
+
+def flat(x: Tensor) -> Tensor:
+    """A token ``[1, 1, D]`` -> ``[D]``."""
+    return x.reshape(-1)
+
+
+def patch_rows(x: Tensor) -> Tensor:
+    """Patch convolution ``[D, C, ph, pw]`` -> linear ``[D, ph * pw * C]`` on values ordered (row, column, channel)."""
+    return x.permute(0, 2, 3, 1).flatten(1)
+
+
+def unshuffle(channels: int, patch: tuple[int, int]) -> Change:
+    """1x1 convolution with pixel shuffle: outputs ordered (channel, row, column) -> (row, column, channel)."""
+
+    def change(x: Tensor) -> Tensor:
+        x = x.reshape(channels, *patch, *x.shape[1:2])
+        return x.transpose(0, 1).transpose(1, 2).flatten(0, 2)
+
+    return change

@@ -1,0 +1,103 @@
+"""Read a file or folder of weights: tensors by name, and whatever plain settings lie beside them. No code of the file runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maskedmod.errors import UserError, one_line
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+"""Names looked for in a folder, in this order."""
+
+_MAIN = ("model", "state_dict", "module")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a file holds. ``weights`` by key, with the prefix ``module.`` of wrapped models removed; a dict of tensors called
+    ``model`` or ``state_dict`` gives plain keys, any other one (``encoder``, ``model_ema``) gives keys ``name.key``.
+    ``args``: the settings of the run that wrote it. ``config``: the ``config.json`` beside it. ``extras``: names of
+    everything else (optimiser state, epoch), which is not needed."""
+
+    path: Path
+    weights: dict[str, Tensor]
+    args: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    extras: tuple[str, ...] = ()
+
+
+def read(path: str | Path) -> Source:
+    """A ``.safetensors`` or PyTorch file (``.pth``, ``.pt``, ``.bin``), or a folder that holds one beside a ``config.json``.
+    Raises UserError when it is missing, cut off, or holds more than plain data."""
+    path = Path(path)
+    if path.is_dir():
+        found = [path / name for name in WEIGHT_FILES if (path / name).is_file()]
+        if not found:
+            raise UserError(f"{path}: no weights in this folder; expected recipe.yaml of a run, or {' or '.join(WEIGHT_FILES)}")
+        path = found[0]
+    if not path.is_file():
+        raise UserError(f"{path}: no such file or folder")
+    content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+    weights, extras = _flatten(path, content)
+    args = content.get("args")
+    return Source(path, weights, dict(vars(args)) if isinstance(args, argparse.Namespace) else {}, _config(path), extras)
+
+
+def _safetensors(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path}: cut off or damaged, not a whole safetensors file ({one_line(str(error), 120)})") from None
+
+
+def _pickled(path: Path) -> dict[str, Any]:
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged pickles raise nearly anything
+        message = one_line(str(error), 2000)
+        if "Unsupported global" in message:
+            what = message.partition("GLOBAL ")[2].split(" ")[0]
+            raise UserError(f"{path}: holds an object of {what}, which could run code; only plain data is read") from None
+        raise UserError(f"{path}: cut off or damaged, not a whole PyTorch file ({type(error).__name__})") from None
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path}: holds a {type(content).__name__}; expected a dict of tensors")
+    return dict(content)
+
+
+def _flatten(path: Path, content: Mapping[str, Any]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    weights: dict[str, Tensor] = {}
+    extras = []
+    for name, value in content.items():
+        if isinstance(value, Tensor):
+            weights[name.removeprefix("module.")] = value
+        elif isinstance(value, Mapping) and value and all(isinstance(x, Tensor) for x in value.values()):
+            prefix = "" if name in _MAIN else f"{name}."
+            weights.update({prefix + key.removeprefix("module."): x for key, x in value.items()})
+        elif name != "args":
+            extras.append(str(name))
+    if not weights:
+        raise UserError(f"{path}: holds no tensors (found {', '.join(extras) or 'nothing'})")
+    return weights, tuple(extras)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    file = path.parent / "config.json"
+    if not file.is_file():
+        return {}
+    try:
+        config = json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(f"{file}: not JSON ({one_line(str(error), 120)})") from None
+    return config if isinstance(config, dict) else {}
