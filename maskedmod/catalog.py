@@ -7,6 +7,7 @@ Names from outside the package: modalities by the entry-point group ``maskedmod.
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -136,13 +137,22 @@ def _package(modality: str) -> str:
     return module if spec is None or spec.submodule_search_locations else module.rpartition(".")[0]
 
 
-@lru_cache
 def _third_parties() -> dict[str, str]:
+    return _points(tuple(sys.path))
+
+
+@lru_cache
+def _points(path: tuple[str, ...]) -> dict[str, str]:
+    """Entry points by name; asked anew when the import path has changed."""
     return {point.name: point.value for point in metadata.entry_points(group=ENTRY_POINTS)}
 
 
-@lru_cache
 def _folder(package: str) -> Path | None:
+    return _package_folder(package, tuple(sys.path))
+
+
+@lru_cache
+def _package_folder(package: str, path: tuple[str, ...]) -> Path | None:
     """Folder of a package, without importing more than its parents."""
     try:
         spec = find_spec(package)

@@ -75,5 +75,6 @@ usage: maskedmod VERB key=value ...
 
 {verbs}
 
-Words: recipe=NAME or recipe=FILE.yaml, preset=tiny, mask=block mask.ratio=0.4, train.steps=1000, data=folder data.path=DIR, out=DIR.
+Words: recipe=NAME or recipe=FILE.yaml, preset=tiny, mask=random mask.ratio=0.4, train.steps=1000, data=folder data.path=DIR,
+out=DIR; a block is swapped by its name (mask=axis), which drops the arguments of the one before.
 maskedmod VERB --help says more."""

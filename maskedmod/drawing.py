@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-INK, SOFT, PAPER, GOOD, RULE = (22, 27, 34), (98, 106, 115), (255, 255, 255), (17, 106, 60), (222, 226, 230)
+INK, SOFT, PAPER, RULE = (22, 27, 34), (98, 106, 115), (255, 255, 255), (222, 226, 230)
 BLOCK_COLOURS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (213, 94, 0), (86, 180, 233))
 HEAT = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
 MARGIN, GAP, LINE = 24, 10, 20
@@ -34,8 +34,8 @@ def grid_picture(stages: Sequence[Stage], titles: Sequence[str], headline: str, 
     height = max(image.shape[0] for image in stages[0].images)
     width = max(image.shape[1] for image in stages[0].images)
     wide = width > 2.5 * height
-    across = min(count, 2 if wide else 8)
-    cell_w = min(720, max(420, width)) if wide else (176 if across > 4 else 232)
+    across = min(count, 2 if wide else 4 if width > 1.5 * height else 8)
+    cell_w = min(720, max(420, width)) if wide else (176 if across > 4 else 300)
     cell = Cell(across, cell_w, max(56 if wide else 32, round(cell_w * height / width)), cell_w / width)
     return (_stacked if wide else _columns)(stages, titles, (headline, caption), cell)
 
@@ -66,7 +66,7 @@ def _columns(stages: Sequence[Stage], titles: Sequence[str], texts: tuple[str, s
                 canvas.text(MARGIN, y + h // 2 - 9, stage.name, 14, INK)
             canvas.panel(stage.images[i], x, y, cell)
             if stage.notes:
-                canvas.text(x, y + h + 3, canvas.fit(stage.notes[i], w, 12), 12, GOOD if stage.strong else SOFT)
+                canvas.text(x, y + h + 3, canvas.fit(stage.notes[i], w, 12), 12, INK if stage.strong else SOFT)
             y += step
     return canvas.image
 
@@ -82,7 +82,7 @@ def _stacked(stages: Sequence[Stage], titles: Sequence[str], texts: tuple[str, s
         for stage in stages:
             canvas.panel(stage.images[i], x, y, cell)
             note = f"{stage.name}: {stage.notes[i]}" if stage.notes else stage.name
-            canvas.text(x, y + h + 2, canvas.fit(note, w, 12), 12, GOOD if stage.strong else SOFT)
+            canvas.text(x, y + h + 2, canvas.fit(note, w, 12), 12, INK if stage.strong else SOFT)
             y += h + LINE + 2
     return canvas.image
 

@@ -29,8 +29,8 @@ FOR = {
 
 def samples(model: MaskedModel, count: int = 6) -> dict[str, Any]:
     modality = model.modality
-    records = list(modality.demo("train"))[:count]
-    read = [modality.read(record) for record in records]
+    records = modality.demo("train")
+    read = [modality.read(records[i]) for i in range(count)]
     modality.statistics.update(modality.measure(read))
     return modality.collate(read)
 

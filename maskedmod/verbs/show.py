@@ -48,10 +48,7 @@ def figures(tree: dict[str, Any], of: str = "") -> list[str]:
 
 
 def _scaled(number: float, base: int, unit: str) -> str:
-    for prefix in ("", "K", "M", "G", "T", "P"):
-        if number < base:
-            break
-        number /= base
-    else:
-        prefix, number = "E", number
-    return f"{number:.3g} {prefix}{unit}"
+    prefixes = ["", "K", "M", "G", "T", "P", "E"]
+    while number >= base and len(prefixes) > 1:
+        number, prefixes = number / base, prefixes[1:]
+    return f"{number:.3g} {prefixes[0]}{unit}"
