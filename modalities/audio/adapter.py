@@ -72,7 +72,7 @@ class Audio(Modality):
         self.bank = Filterbank(sample_rate, mel_bins, window, frame_length_ms, frame_shift_ms, low_freq, high_freq)
         patch = pair("patch_size", patch_size)
         self.lattice = Lattice(frames, mel_bins, patch, patch if stride is None else pair("stride", stride))
-        self.part = Part(sample_rate, self.bank.samples(frames), fit)
+        self.part = Part(sample_rate, self.bank.samples(frames), self.bank.shift, fit)
         self.mean, self.std, self.std_scale = mean, std, std_scale
         self.pad, self.mask_padding, self.subtract_mean, self.scale = pad, mask_padding, subtract_mean, scale
 

@@ -6,6 +6,7 @@ All are structured (a hidden part follows from what is around it) and varied (pi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
@@ -41,8 +42,19 @@ class DemoClips(Sequence[Record]):
             raise IndexError(index)
         index %= len(self)
         kind = list(KINDS)[index % len(KINDS)]
-        wave = clip(kind, np.random.default_rng([list(SIZES).index(self.split), index]))
-        return Record(wave, f"demo {self.split} {index} ({kind})", kind, {"rate": RATE})
+        sound = Synthesised(kind, (list(SIZES).index(self.split), index))
+        return Record(sound, f"demo {self.split} {index} ({kind})", kind, {"rate": RATE})
+
+
+@dataclass(frozen=True)
+class Synthesised:
+    """A sound that is made when somebody asks for its samples: ``numpy.asarray(sound)`` is float32 ``[S]``."""
+
+    kind: str
+    seed: tuple[int, int]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Wave:
+        return clip(self.kind, np.random.default_rng(self.seed)).astype(dtype or np.float32, copy=False)
 
 
 def clip(kind: str, draw: Draw) -> Wave:

@@ -26,10 +26,12 @@ _STREAMED = 0xFFFFFFFF - 0xFFFF
 
 @dataclass(frozen=True)
 class Part:
-    """Which part of a clip is wanted: at most ``samples`` at ``rate`` Hz; see ``Audio`` for ``fit``."""
+    """Which part of a clip is wanted: at most ``samples`` at ``rate`` Hz; see ``Audio`` for ``fit``. A clip is longer than that
+    when another frame, ``shift`` samples on, would fit."""
 
     rate: int
     samples: int
+    shift: int
     fit: Fit
 
     def place(self, total: int, rate: int, extra: Mapping[str, Any]) -> tuple[int, int]:
@@ -38,7 +40,7 @@ class Part:
         if "start" in extra:
             first = min(math.floor(extra["start"] * rate + 1e-6), total)
             return first, min(need, total - first)
-        if total <= need or self.fit == "start":
+        if total * self.rate < (self.samples + self.shift) * rate or self.fit == "start":
             return 0, min(need, total)
         if self.fit == "windows":
             raise BadSample(f"{total / rate:.2f} s long, a window is {need / rate:.2f} s: cut the record with Audio.expand first")
@@ -87,9 +89,9 @@ def _unwrap(record: Record) -> tuple[Any, int | None]:
 
 
 def _from_file(data: Any, part: Part, extra: Mapping[str, Any]) -> tuple[Wave, int]:
-    import soundfile
-
     with _open(data) as sound:
+        import soundfile
+
         rate, total = sound.samplerate, sound.frames
         if total == 0:
             raise BadSample("holds no sound (0 samples, or cut off near the start)")
