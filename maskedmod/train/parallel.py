@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from maskedmod.train.settings import TrainSettings
+from maskedmod.train.stop import Interrupted
 
 
 @dataclass
@@ -45,6 +46,8 @@ class Parallel:
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
+        for tensor in model.state_dict().values():  # all start from the first process's weights, as with DDP
+            dist.broadcast(tensor, src=0)
         mesh = init_device_mesh(self.device.type, (self.world,))
         for unit in units:
             fully_shard(unit, mesh=mesh)
@@ -128,7 +131,12 @@ def processes(settings: TrainSettings) -> Iterator[Parallel]:
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=timedelta(minutes=30))
     try:
-        yield Parallel(device, kind, dist.get_rank(), dist.get_world_size())
+        try:
+            yield Parallel(device, kind, dist.get_rank(), dist.get_world_size())
+        except Interrupted:
+            dist.barrier()
+            raise
+        dist.barrier()  # gloo aborts in a process that is still closing when its peer is gone
     finally:
         if joined:
             dist.destroy_process_group()
