@@ -108,9 +108,9 @@ class Block(nn.Module):
         return self.norm1(x) if self.post else x
 
     def think(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The MLP half -> (output, MLP branch before its residual)."""
-        branch = self.mlp(x if self.post else self.norm2(x))
-        out = x + self.drop_path(self.scale2(branch))
+        """The MLP half -> (output, MLP branch with its layer scale, before its residual)."""
+        branch = self.scale2(self.mlp(x if self.post else self.norm2(x)))
+        out = x + self.drop_path(branch)
         return (self.norm2(out) if self.post else out), branch
 
     def maps(self, x: Tensor, who: Who) -> Tensor:
