@@ -24,8 +24,8 @@ _MAIN = ("model", "state_dict", "module")
 class Source:
     """What a file holds. ``weights`` by key, with the prefix ``module.`` of wrapped models removed; a dict of tensors called
     ``model`` or ``state_dict`` gives plain keys, any other one (``encoder``, ``model_ema``) gives keys ``name.key``.
-    ``args``: the settings of the run that wrote it. ``config``: the ``config.json`` beside it. ``extras``: names of
-    everything else (optimiser state, epoch), which is not needed."""
+    ``args``: the settings of the run that wrote it. ``config``: ``config.json`` and ``preprocessor_config.json`` beside it.
+    ``extras``: names of everything else (optimiser state, epoch), which is not needed."""
 
     path: Path
     weights: dict[str, Tensor]
@@ -93,11 +93,14 @@ def _flatten(path: Path, content: Mapping[str, Any]) -> tuple[dict[str, Tensor],
 
 
 def _config(path: Path) -> dict[str, Any]:
-    file = path.parent / "config.json"
-    if not file.is_file():
-        return {}
-    try:
-        config = json.loads(file.read_text())
-    except ValueError as error:
-        raise UserError(f"{file}: not JSON ({one_line(str(error), 120)})") from None
-    return config if isinstance(config, dict) else {}
+    config: dict[str, Any] = {}
+    for name in ("preprocessor_config.json", "config.json"):
+        file = path.parent / name
+        if not file.is_file():
+            continue
+        try:
+            found = json.loads(file.read_text())
+        except ValueError as error:
+            raise UserError(f"{file}: not JSON ({one_line(str(error), 120)})") from None
+        config.update(found if isinstance(found, dict) else {})
+    return config

@@ -16,6 +16,8 @@ from maskedmod.zoo.mapping import Rule
 NAME = "audio_mae"
 SETTINGS: dict[str, Any] = {
     "mel_bins": None,
+    "mean": None,
+    "std": None,
     "heads": None,
     "decoder_heads": None,
     "window": 4,
@@ -49,8 +51,9 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     if bins % patch[1] or tokens % bands:
         raise UserError(f"mel_bins {bins}: {tokens} positions of patch {patch} do not fill it; give settings={{'mel_bins': ...}}")
     grid = (tokens // bands, bands)
-    modality = {"audio": {"mel_bins": bins, "frames": grid[0] * patch[0], "patch_size": list(patch), "mask_padding": False}}
-    tree = fair_mae.mae_tree(weights, modality, grid, settings)
+    audio = {"mel_bins": bins, "frames": grid[0] * patch[0], "patch_size": list(patch), "mask_padding": False}
+    audio.update({name: settings[name] for name in ("mean", "std") if settings[name] is not None})
+    tree = fair_mae.mae_tree(weights, {"audio": audio}, grid, settings)
     if TAU in weights:
         windows = {"heads": len(weights[TAU]), "window": settings["window"], "shift": settings["shift"]}
         tree["head"]["mae_decoder"].update(windows)

@@ -9,7 +9,15 @@ from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import Rule
 
 NAME = "beit"
-SETTINGS: dict[str, Any] = {"image_size": None, "heads": None, "mask_patches": None, "labels": "labels", "eps": 1e-6}
+SETTINGS: dict[str, Any] = {
+    "image_size": None,
+    "mean": None,
+    "std": None,
+    "heads": None,
+    "mask_patches": None,
+    "labels": "labels",
+    "eps": 1e-6,
+}
 CONFIG: dict[str, str] = {}
 
 AT = r"(?:model\.)?"

@@ -12,10 +12,13 @@ from maskedmod.zoo.mapping import Rule, copies
 NAME = "data2vec_vision"
 SETTINGS: dict[str, Any] = {
     "image_size": None,
+    "mean": None,
+    "std": None,
     "heads": None,
     "mask_patches": None,
     "target_layers": None,
     "layer_results": "end",
+    "target_layer_norm_last": True,
     "post_target_layer_norm": True,
     "l1_beta": 2.0,
     "eps": 1e-6,
@@ -40,7 +43,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     feature = {
         "layers": list(range(max(0, depth - 6), depth)) if layers is None else list(layers),
         "of": "block" if settings["layer_results"] == "end" else "mlp",
-        "norm": "layer",
+        "norm": "layer" if settings["target_layer_norm_last"] else "none",
         "post_norm": "layer" if settings["post_target_layer_norm"] else "none",
     }
     return {

@@ -12,6 +12,8 @@ from maskedmod.zoo.settings import heads_of
 NAME = "fair_mae"
 SETTINGS: dict[str, Any] = {
     "image_size": None,
+    "mean": None,
+    "std": None,
     "heads": None,
     "decoder_heads": None,
     "mask_ratio": 0.75,

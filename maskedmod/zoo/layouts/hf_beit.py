@@ -12,13 +12,21 @@ from maskedmod.zoo.mapping import Rule
 NAME = "hf_beit"
 SETTINGS: dict[str, Any] = {
     "image_size": None,
+    "mean": None,
+    "std": None,
     "heads": None,
     "mask_patches": None,
     "labels": "labels",
     "eps": 1e-12,
     "activation": "gelu",
 }
-CONFIG = {"image_size": "image_size", "eps": "layer_norm_eps", "activation": "hidden_act"}
+CONFIG = {
+    "image_size": "image_size",
+    "mean": "image_mean",
+    "std": "image_std",
+    "eps": "layer_norm_eps",
+    "activation": "hidden_act",
+}
 
 AT = r"(?:beit\.|data2vec_vision\.)?"
 LAYERS = rf"{AT}(?:encoder\.layer|layers)"

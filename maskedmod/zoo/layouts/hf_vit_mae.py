@@ -12,6 +12,8 @@ from maskedmod.zoo.settings import heads_of
 NAME = "hf_vit_mae"
 SETTINGS: dict[str, Any] = {
     "image_size": None,
+    "mean": None,
+    "std": None,
     "heads": None,
     "decoder_heads": None,
     "mask_ratio": 0.75,
@@ -21,6 +23,8 @@ SETTINGS: dict[str, Any] = {
 }
 CONFIG = {
     "image_size": "image_size",
+    "mean": "image_mean",
+    "std": "image_std",
     "heads": "num_attention_heads",
     "decoder_heads": "decoder_num_attention_heads",
     "mask_ratio": "mask_ratio",

@@ -12,6 +12,8 @@ from maskedmod.zoo.mapping import Rule, unshuffle
 NAME = "hf_vit_mim"
 SETTINGS: dict[str, Any] = {
     "image_size": None,
+    "mean": None,
+    "std": None,
     "heads": None,
     "mask_ratio": 0.6,
     "mask_patch_size": None,
@@ -20,6 +22,8 @@ SETTINGS: dict[str, Any] = {
 }
 CONFIG = {
     "image_size": "image_size",
+    "mean": "image_mean",
+    "std": "image_std",
     "heads": "num_attention_heads",
     "eps": "layer_norm_eps",
     "activation": "hidden_act",

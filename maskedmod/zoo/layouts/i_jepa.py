@@ -9,7 +9,15 @@ from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import Rule
 
 NAME = "i_jepa"
-SETTINGS: dict[str, Any] = {"image_size": None, "heads": None, "predictor_heads": None, "min_keep": 10, "eps": 1e-6}
+SETTINGS: dict[str, Any] = {
+    "image_size": None,
+    "mean": None,
+    "std": None,
+    "heads": None,
+    "predictor_heads": None,
+    "min_keep": 10,
+    "eps": 1e-6,
+}
 CONFIG: dict[str, str] = {}
 
 HEAD = "objectives.main.head"

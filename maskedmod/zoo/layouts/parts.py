@@ -60,7 +60,14 @@ def image(weights: Weights, patch: str, tokens: int, settings: Tree) -> tuple[Tr
     side = (kernel.shape[2], kernel.shape[3])
     grid = grid_of(tokens, side, settings["image_size"], "image_size")
     size = [grid[0] * side[0], grid[1] * side[1]]
-    slot = {"size": size, "patch_size": list(side), "channels": kernel.shape[1]}
+    usual = "imagenet" if kernel.shape[1] == 3 else None
+    slot = {
+        "size": size,
+        "patch_size": list(side),
+        "channels": kernel.shape[1],
+        "mean": settings["mean"] or usual,
+        "std": settings["std"] or usual,
+    }
     return {"image": slot}, grid
 
 

@@ -9,7 +9,15 @@ from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import Rule, unshuffle
 
 NAME = "simmim"
-SETTINGS: dict[str, Any] = {"image_size": None, "heads": None, "mask_ratio": 0.6, "mask_patch_size": None, "eps": 1e-6}
+SETTINGS: dict[str, Any] = {
+    "image_size": None,
+    "mean": None,
+    "std": None,
+    "heads": None,
+    "mask_ratio": 0.6,
+    "mask_patch_size": None,
+    "eps": 1e-6,
+}
 CONFIG: dict[str, str] = {}
 
 PATCH, BLOCKS = r"encoder\.patch_embed\.proj\.weight", r"encoder\.blocks\.(\d+)\..*"

@@ -1,0 +1,114 @@
+"""Recorded tensors of published code: finding the cases, saving their weights as their authors do, comparing numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+import maskedmod
+from maskedmod.context import Context, Step
+from maskedmod.tokens import MaskSet, Tokens
+from maskedmod.zoo import Loaded
+from maskedmod.zoo.layouts import LAYOUTS
+from maskedmod.zoo.mapping import convert
+from tests.conftest import ROOT, parity_case, shared
+
+OUTPUT, GRADIENT = 1e-5, 1e-4
+"""Largest accepted relative error: of outputs and losses, of gradients."""
+
+
+@dataclass
+class Golden:
+    """One case: ``tensors`` by key (``weights.*``, ``input.*``, ...) and ``meta`` with constructor and settings."""
+
+    name: str
+    tensors: dict[str, Tensor]
+    meta: dict[str, Any]
+
+    def __getitem__(self, key: str) -> Tensor:
+        return self.tensors[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.tensors
+
+    def group(self, prefix: str) -> dict[str, Tensor]:
+        """Tensors under a prefix, which is removed."""
+        return {key.removeprefix(prefix): x for key, x in self.tensors.items() if key.startswith(prefix)}
+
+
+def cases(system: str) -> list[str]:
+    """All case folders of a system, found by their meta.json; the system's own name where the recordings are absent (the test
+    skips then)."""
+    root = Path(os.environ.get("MASKEDMOD_SHARED", ROOT.parent / "shared")) / "parity"
+    found = sorted(str(meta.parent.relative_to(root)) for meta in (root / system).rglob("meta.json"))
+    return found or [system]
+
+
+def golden(name: str) -> Golden:
+    """Read a case; counts it."""
+    folder = shared("parity") / name
+    tensors: dict[str, Tensor] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        tensors.update(load_file(file))
+    parity_case(name)
+    return Golden(name, tensors, json.loads((folder / "meta.json").read_text()))
+
+
+def error(ours: Tensor, reference: Tensor) -> float:
+    """Largest difference over the largest value of the reference."""
+    assert ours.shape == reference.shape, f"shape {tuple(ours.shape)}, expected {tuple(reference.shape)}"
+    ours, reference = ours.detach(), reference.detach()
+    return float((ours.double() - reference.double()).abs().max() / reference.double().abs().max().clamp(min=1e-30))
+
+
+def agree(what: str, ours: Tensor, reference: Tensor, most: float = OUTPUT) -> None:
+    """Compare, and show the number (``pytest -s``)."""
+    found = error(ours, reference)
+    print(f"  {what}: relative error {found:.2e}")
+    assert found < most, f"{what}: relative error {found:.2e}, accepted is {most:.0e}"
+
+
+def one_step(loaded: Loaded, batch: dict[str, Any], mask: MaskSet) -> tuple[Step, dict[str, Tensor]]:
+    """The model's own step with a mask that is given: -> the step and its losses."""
+    model, ctx = loaded.model, Context(training=False)
+    tokens: Tokens = model.modality.tokenize(batch)["main"]
+    step = Step(model.modality, batch, ctx, {"main": model.view(tokens, ctx, mask=mask)})
+    return step, model.score(step)
+
+
+def gradients_agree(case: Golden, loaded: Loaded, loss: Tensor, settings: dict[str, Any] | None = None) -> None:
+    """Backward, and compare every recorded gradient, sent through the rules that the weights went through."""
+    loss.backward()
+    layout = next(layout for layout in LAYOUTS if loaded.layout == layout.NAME)
+    rules = layout.rules(case.group("weights."), loaded.report.settings)
+    converted = convert(case.group("grad."), rules)
+    assert converted.state and not converted.unexpected and not converted.unneeded
+    own = dict(loaded.model.named_parameters())
+    for key, reference in converted.state.items():
+        found = own[key].grad
+        assert found is not None, f"{key} got no gradient"
+        agree(f"gradient of {key}", found, reference, GRADIENT)
+
+
+def load_saved(content: dict[str, Any], path: Path, **options: Any) -> Loaded:
+    """Write a checkpoint as its authors do and read it through the public path; every key must be accounted for."""
+    torch.save(content, path)
+    loaded = maskedmod.load(path, **options)
+    assert not loaded.report.unexpected and not loaded.report.missing
+    return loaded
+
+
+def shuffled(case: Golden) -> MaskSet:
+    """The mask of MAE-like code: the order it shuffled tokens into, of which the first are kept."""
+    order, masked = case["mask.ids_restore"].argsort(1), case["mask.mask"].bool()
+    kept = int((~masked[0]).sum())
+    role = masked.to(torch.int8)
+    assert not masked.gather(1, order[:, :kept]).any() and masked.gather(1, order[:, kept:]).all()
+    return MaskSet(role, order[:, :kept], order[:, None, kept:])
