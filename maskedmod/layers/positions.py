@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -110,7 +111,7 @@ class RelativeBias(nn.Module):
         if spec.grid is None:
             raise ValueError("relative positions need a modality of fixed size (a grid); use rotary")
         self.grid = spec.grid
-        self.offsets = int(torch.tensor([2 * g - 1 for g in spec.grid]).prod())
+        self.offsets = math.prod(2 * g - 1 for g in spec.grid)
         self.table = nn.Parameter(nn.init.trunc_normal_(torch.zeros(self.offsets + 3, heads), std=0.02))
 
     def forward(self, pos: Tensor, prefix: int) -> Tensor:
