@@ -12,23 +12,36 @@ from PIL import Image as Pillow
 from maskedmod.errors import UserError
 from maskedmod.modality import Record
 
+FOLDERS = {"skimage": "data", "sklearn": "datasets/images"}
+"""Package -> folder of photographs inside it."""
+
 PHOTOGRAPHS = {
-    "skimage": ("data", ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg", "retina.jpg",
-                         "ihc.png", "hubble_deep_field.jpg", "brick.png", "grass.png", "gravel.png", "camera.png", "coins.png")),
-    "sklearn": ("datasets/images", ("china.jpg", "flower.jpg")),
-}  # fmt: skip
-"""Package -> folder inside it and files."""
+    "astronaut.png": (0.27, 0.0, 0.67, 0.40),
+    "brick.png": (0.60, 0.60, 1.0, 1.0),
+    "camera.png": (0.30, 0.10, 0.66, 0.55),
+    "chelsea.png": (0.22, 0.20, 0.62, 0.65),
+    "china.jpg": (0.10, 0.05, 0.55, 0.50),
+    "coffee.png": (0.30, 0.0, 0.70, 0.55),
+    "coins.png": (0.50, 0.50, 1.0, 1.0),
+    "flower.jpg": (0.50, 0.10, 0.80, 0.90),
+    "motorcycle_left.png": (0.58, 0.25, 0.95, 0.85),
+    "retina.jpg": (0.0, 0.30, 0.40, 0.70),
+    "rocket.jpg": (0.35, 0.30, 0.65, 1.0),
+}
+"""Photograph -> region (left, top, right, bottom as shares) that validation records alone are cut from."""
 
 COUNTS = {"train": 1024, "val": 64}
-HELD_OUT = 0.25
-"""Share of the width, at the right edge of every photograph, from which validation records alone are cut."""
+ZOOM = 5.0
+"""Largest side of a window, in sizes of a record."""
+
+Box = tuple[int, int, int, int]
 
 
 def records(split: str, size: tuple[int, int], channels: int) -> list[Record]:
-    """1024 training or 64 validation records, ``size`` pixels each (or what the photograph has, if that is less), the same ones
-    every time; the label is the photograph's name. Training records come from the left three quarters of a photograph,
-    validation records from the rest, so that no pixel is in both. UserError for other splits and channels, and when no
-    photograph is installed."""
+    """1024 training or 64 validation records of ``size`` pixels (or fewer, where a photograph has no more), the same ones every
+    time; the label is the photograph's name. Validation records come from one region of every photograph, training records
+    from windows that do not touch it: no pixel is in both. UserError for other splits and channels, and when no photograph is
+    installed."""
     if split not in COUNTS:
         raise UserError(f"the built-in images have the splits train and val, not {split!r}")
     if channels not in (1, 3):
@@ -43,29 +56,51 @@ def records(split: str, size: tuple[int, int], channels: int) -> list[Record]:
 
 
 def _cut(name: str, split: str, number: int, size: tuple[int, int], channels: int, rng: random.Random) -> Record:
-    """A random window of one to three times the size, scaled down to the size."""
+    """A random window, scaled down to the size where it is larger."""
     picture = _photograph(name, "RGB" if channels == 3 else "L")
-    border = round(picture.width * (1 - HELD_OUT))
-    left, right = (0, border) if split == "train" else (border, picture.width)
-    largest = min(3.0, (right - left) / size[1], picture.height / size[0])
-    zoom = rng.uniform(min(1.0, largest), largest)
-    w, h = max(1, int(size[1] * zoom)), max(1, int(size[0] * zoom))
-    x, y = rng.randint(left, right - w), rng.randint(0, picture.height - h)
-    window = picture.crop((x, y, x + w, y + h))
-    if zoom > 1:
-        window = window.resize((size[1], size[0]), Pillow.Resampling.LANCZOS)
+    held_out = region(name)
+    box = _window(held_out, size, 0.7, rng) if split == "val" else _beside(held_out, picture.size, size, rng)
+    x, y, right, bottom = box
+    cut = picture.crop(box)
+    if cut.width > size[1] or cut.height > size[0]:
+        cut = cut.resize((size[1], size[0]), Pillow.Resampling.LANCZOS)
     label = Path(name).stem
-    return Record(window, f"built-in {split} {number}: {label} at ({x}, {y}), {w} x {h}", label)
+    return Record(cut, f"built-in {split} {number}: {label} at ({x}, {y}), {right - x} x {bottom - y}", label)
+
+
+def region(name: str) -> Box:
+    """The held-out region of a photograph in pixels."""
+    width, height = _photograph(name, "RGB").size
+    left, top, right, bottom = PHOTOGRAPHS[name]
+    return round(left * width), round(top * height), round(right * width), round(bottom * height)
+
+
+def _window(area: Box, size: tuple[int, int], least: float, rng: random.Random) -> Box:
+    """A window with the shape of ``size`` inside an area, from ``least`` of the largest possible one on, not below ``size``."""
+    left, top, right, bottom = area
+    largest = min(ZOOM, (right - left) / size[1], (bottom - top) / size[0])
+    zoom = rng.uniform(max(least * largest, min(1.0, largest)), largest)
+    w, h = max(1, int(size[1] * zoom)), max(1, int(size[0] * zoom))
+    x, y = rng.randint(left, right - w), rng.randint(top, bottom - h)
+    return x, y, x + w, y + h
+
+
+def _beside(held_out: Box, whole: tuple[int, int], size: tuple[int, int], rng: random.Random) -> Box:
+    """A window of the photograph that does not touch the held-out region; large ones find no place and are drawn again."""
+    while True:
+        x, y, right, bottom = box = _window((0, 0, *whole), size, 0.2, rng)
+        if right <= held_out[0] or x >= held_out[2] or bottom <= held_out[1] or y >= held_out[3]:
+            return box
 
 
 @cache
 def _files() -> dict[str, Path]:
     found = {}
-    for package, (folder, names) in PHOTOGRAPHS.items():
+    for package, folder in FOLDERS.items():
         spec = find_spec(package)
         if spec is not None and spec.origin is not None:
             root = Path(spec.origin).parent / folder
-            found.update({name: root / name for name in names if (root / name).is_file()})
+            found.update({name: root / name for name in PHOTOGRAPHS if (root / name).is_file()})
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from maskedmod.modalities.image import Image
 from maskedmod.modalities.image.augment.crop import Crop
-from maskedmod.modalities.image.demo import PHOTOGRAPHS
+from maskedmod.modalities.image.demo import PHOTOGRAPHS, region
 from maskedmod.modalities.image.resampling import centre_box, resample
 from torch import nn
 from torch.nn import functional as F
@@ -220,30 +221,31 @@ def test_pictures_show_the_true_colours_and_grey_hidden_patches() -> None:
 def test_demo_is_real_deterministic_and_validated_on_unseen_regions() -> None:
     modality = Image(size=64, patch_size=8)
     train, val = modality.demo("train"), modality.demo("val")
-    assert (
-        (len(train), len(val)) == (1024, 64)
-        and len({r.label for r in train}) >= 12
-        and {r.label for r in val} == {r.label for r in train}
-    )
+    assert (len(train), len(val)) == (1024, 64) and {r.label for r in train} == {r.label for r in val}
+    assert {r.label for r in train} == {name.partition(".")[0] for name in PHOTOGRAPHS}
     again = Image(size=64, patch_size=8).demo("train")
     assert all(torch.equal(modality.read(a), modality.read(b)) for a, b in zip(train[:40], again[:40], strict=True))
-    spans: dict[str, list[list[int]]] = {}
-    for part, records in enumerate((train, val)):
+    held_out = {name.partition(".")[0]: region(name) for name in PHOTOGRAPHS}
+    for split, records in (("train", train), ("val", val)):
         for record in records:
-            at, w = record.key.split("at (")[1].split(",")[0], record.key.split(" x ")[0].rsplit(" ", 1)[1]
-            spans.setdefault(str(record.label), [[], []])[part].append(int(at) + (int(w) if part == 0 else 0))
-    assert all(max(seen) <= min(unseen) for seen, unseen in spans.values())
-    sample = modality.read(train[0])
-    assert sample.shape == (3, 64, 64) and sample.dtype == torch.uint8
-    assert Image(size=224, patch_size=16).read(val_record(224)).shape[0] == 3
-    assert sum(len(files) for _, files in PHOTOGRAPHS.values()) == 15
+            x, y, w, h = (int(n) for n in re.findall(r"\d+", record.key)[-4:])
+            left, top, right, bottom = held_out[str(record.label)]
+            outside = x + w <= left or x >= right or y + h <= top or y >= bottom
+            inside = left <= x and x + w <= right and top <= y and y + h <= bottom
+            assert outside if split == "train" else inside, record.key
+    assert all(modality.read(r).shape == (3, 64, 64) for r in (*train, *val))
+    assert all(float(modality.read(r).float().std()) > 8 for r in val)
+
+
+def test_demo_for_other_sizes_and_channels() -> None:
+    large = Image(size=224, patch_size=16)
+    batch = large.collate([large.read(r) for r in large.demo("val")[:11]])
+    assert large.prepare(batch, ctx(training=False))["pixels"].shape == (11, 3, 224, 224)
+    grey = Image(size=(32, 64), patch_size=8, channels=1, mean=None, std=None)
+    assert grey.read(grey.demo("train")[0]).shape == (1, 32, 64)
     with pytest.raises(UserError, match="1 or 3 channels, the recipe wants 4"):
         Image(size=64, patch_size=8, channels=4, mean=None, std=None).demo("train")
-    assert len(Demo(samples=100).records("train", modality)) == 100
-
-
-def val_record(size: int) -> Record:
-    return Image(size=size, patch_size=16).demo("val")[3]
+    assert len(Demo(samples=100).records("train", grey)) == 100
 
 
 @pytest.mark.parametrize("workers", [0, 2])
