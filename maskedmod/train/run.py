@@ -1,0 +1,157 @@
+"""One recipe from start to end: data, statistics, model, training, pictures, report."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from maskedmod.errors import UserError
+from maskedmod.modality import Modality
+from maskedmod.model import MaskedModel
+from maskedmod.train.folder import add_facts, open_run, write
+from maskedmod.train.initial import start_from
+from maskedmod.train.parallel import Parallel, processes
+from maskedmod.train.settings import TrainSettings
+from maskedmod.train.trainer import Trainer
+
+STATISTICS_SAMPLES = 256
+"""Training samples that means and deviations are measured on."""
+
+
+def train(tree: dict[str, Any]) -> Path:
+    """Train one resolved recipe tree -> its run folder. Goes on from the newest checkpoint in ``out`` unless ``resume=never``.
+    Raises UserError for whatever a user can mend, Interrupted after a signal."""
+    from maskedmod.build import build_settings
+
+    settings = build_settings(tree)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    if not tree.get("out"):
+        raise UserError("out is missing: name the run folder with out=DIR")
+    out = Path(tree["out"])
+    with processes(settings) as parallel:
+        _together(parallel, lambda: open_run(out, tree))
+        trainer = _trainer(tree, settings, parallel, out)
+        trainer.fit()
+        _together(parallel, lambda: _finish(out, trainer))
+    return out
+
+
+def _together(parallel: Parallel, work: Callable[[], Any]) -> Any:
+    """What the first process finds or makes, in every process; its UserError too."""
+    outcome: tuple[Any, str | None] = (None, None)
+    if parallel.main:
+        try:
+            outcome = (work(), None)
+        except UserError as error:
+            outcome = (None, str(error))
+    found, problem = parallel.share(outcome)
+    if problem is not None:
+        raise UserError(problem)
+    return found
+
+
+def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, out: Path) -> Trainer:
+    from maskedmod.build import build_modality, build_model, build_optimizer, build_source
+    from maskedmod.data.bad import BadLog
+    from maskedmod.data.loader import Loader
+    from maskedmod.data.statistics import measure
+
+    seed, size = int(tree.get("seed", 0)), settings.part_size(parallel.world)
+    modality, source = build_modality(tree), build_source(tree)
+    records = {split: source.records(split, modality) for split in ("train", "val")}
+    bad = BadLog(settings.bad_samples, out / "bad_samples.jsonl")
+
+    def measured() -> dict[str, Any]:
+        return _statistics(out / "statistics.json", lambda: measure(records["train"], modality, STATISTICS_SAMPLES, bad=bad))
+
+    modality.statistics.update(_together(parallel, measured))
+    torch.manual_seed(seed)
+    model = build_model(tree, modality)
+    lines = list(getattr(source, "notes", []))
+    if tree.get("init") and not (out / "checkpoints").exists():
+        lines += start_from(model, tree["init"]).lines(str(tree["init"]))
+    shared: dict[str, Any] = {
+        "rank": parallel.rank, "world": parallel.world, "workers": settings.workers, "bad": settings.bad_samples,
+        "bad_path": out / "bad_samples.jsonl",
+    }  # fmt: skip
+    loader = Loader(records["train"], modality, size, seed=seed, **shared)
+    held_out = Loader(records["val"], modality, size, shuffle=False, **shared) if _any(records["val"]) else None
+    if held_out is None:
+        lines.append("no validation data: the run is not validated")
+    if parallel.main:
+        for line in [f"run folder {out}", *lines]:
+            _say(line)
+        add_facts(out, device=str(parallel.device), parameters=sum(p.numel() for p in model.parameters() if p.requires_grad))
+    return Trainer(
+        model, loader, held_out, settings, build_optimizer(tree), out, seed,
+        parallel=parallel, resume=tree.get("resume", "auto") == "auto", tokens_per_sample=math.prod(modality.spec.grid or (0,)),
+        pictures=_pictures(model, modality, records, parallel, out), notes={"recipe": str(tree.get("recipe", ""))},
+    )  # fmt: skip
+
+
+def _any(records: Any) -> bool:
+    """Streams have no length; that one exists means that there is data."""
+    return records is not None and (not hasattr(records, "__len__") or len(records) > 0)
+
+
+def _statistics(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Those of the run, measured once: what is trained and what goes on must be normalised alike."""
+    if path.exists():
+        return dict(json.loads(path.read_text()))
+    found = measure()
+    if found:
+        write(path, json.dumps(found, indent=1))
+    return found
+
+
+def _pictures(
+    model: MaskedModel, modality: Modality, records: dict[str, Any], parallel: Parallel, out: Path
+) -> Callable[[int], None] | None:
+    """Draws the first eight validation samples; None where the first process does not hold the whole model."""
+    from maskedmod.pictures import drawable
+
+    held_out = records["val"] if _any(records["val"]) else records["train"]
+    if parallel.kind == "fsdp" or not drawable(model) or not hasattr(held_out, "__getitem__"):
+        return None
+
+    def draw(step: int) -> None:
+        from maskedmod.context import Context
+        from maskedmod.pictures import first_batch, reconstruct, save_grid
+        from maskedmod.train.parallel import to_device
+        from maskedmod.zoo.run_folder import baseline
+
+        if parallel.main:
+            batch, keys = first_batch(modality, [held_out[i] for i in range(min(16, len(held_out)))], 8)
+            means = {name: table.to(parallel.device) for name, table in (baseline(out) or {}).items()}
+            result = reconstruct(model, to_device(batch, parallel.device), Context(), means or None)
+            save_grid(result, out / "pictures" / f"step_{step:08d}.png", 8, keys, f"step {step}")
+
+    return draw
+
+
+def _finish(out: Path, trainer: Trainer) -> None:
+    """Pictures of the last checkpoint and the report; what was left out is said."""
+    from maskedmod.pictures import drawable, reconstruct_run
+    from maskedmod.report import write_report
+
+    bad = getattr(trainer.loader, "bad", None)
+    if bad is not None and bad.keys:
+        _say(f"{len(bad.keys)} samples could not be read and were left out: {out / 'bad_samples.jsonl'}")
+    if drawable(trainer.module):  # type: ignore[arg-type]
+        try:
+            reconstruct_run(out)
+        except ValueError as error:  # a picture that cannot be drawn takes nothing from a run that is trained
+            _say(f"no pictures: {error}")
+    _say(f"report: {write_report(out)}")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
