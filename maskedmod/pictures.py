@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def reconstruct_run(
     return save_grid(result, target, samples, keys, f"{recipe}, step {step}", wav)
 
 
-def first_batch(modality: Modality, records: Sequence[Record], count: int) -> tuple[dict[str, Any], list[str]]:
+def first_batch(modality: Modality, records: Iterable[Record], count: int) -> tuple[dict[str, Any], list[str]]:
     """Collate the first ``count`` records that can be read -> batch and their keys. UserError when there is none."""
     read: list[Any] = []
     keys: list[str] = []
@@ -76,14 +76,17 @@ def first_batch(modality: Modality, records: Sequence[Record], count: int) -> tu
     return modality.collate(read), [Path(key).name for key in keys]
 
 
-def _records(tree: dict[str, Any], modality: Modality, given: str | Path | None) -> Sequence[Record]:
-    """Records of a file, of all files in a folder, or of the recipe's validation set."""
+def _records(tree: dict[str, Any], modality: Modality, given: str | Path | None) -> Iterable[Record]:
+    """Records of a file, of all files in a folder, or of the recipe's validation set (without one: its training set)."""
     if given is None:
         from maskedmod.build import build_source
+        from maskedmod.data.stream import RecordStream
 
         source = build_source(tree)
-        records = source.records("val", modality)
-        return records if len(records) else source.records("train", modality)  # type: ignore[no-any-return]
+        held_out = source.records("val", modality)
+        if held_out is None or (hasattr(held_out, "__len__") and len(held_out) == 0):
+            held_out = source.records("train", modality)
+        return held_out.epoch(0, 0, False) if isinstance(held_out, RecordStream) else held_out  # type: ignore[no-any-return]
     path = Path(given)
     if path.is_file():
         return modality.expand(Record(path, key=path.name))
