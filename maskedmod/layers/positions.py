@@ -67,7 +67,7 @@ class Table(nn.Module):
         if spec.grid is None:
             raise ValueError("learned positions need a modality of fixed size (a grid); use sincos or rotary")
         self.grid = spec.grid
-        start = torch.zeros(int(torch.tensor(spec.grid).prod()), width)
+        start = torch.zeros(math.prod(spec.grid), width)
         if frozen:
             self.register_buffer("table", start)
         else:
