@@ -35,6 +35,8 @@ CONFIG = {
 
 HEAD = "objectives.main.head"
 LAYERS = r"(?:vit\.)?(?:encoder\.layer|layers)"
+DECODER_LAYERS = r"decoder\.decoder_(?:layers|encoder\.layer)"
+"""The second form is what ``save_pretrained`` of version 5 writes, renaming every ``layers``."""
 PATCH = r"(?:vit\.)?embeddings\.patch_embeddings\.projection\.weight"
 FC1 = r"(?:mlp\.fc1|intermediate\.dense)\.weight"
 TABLE, DECODER_TABLE = r"(?:vit\.)?embeddings\.position_embeddings", r"decoder\.decoder_pos_embed"
@@ -56,10 +58,10 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     if "decoder.decoder_embed.weight" in weights:
         width = weights["decoder.decoder_embed.weight"].shape[0]
         head = {
-            "depth": parts.depth(weights, r"decoder\.decoder_layers\.(\d+)\..*"),
+            "depth": parts.depth(weights, rf"{DECODER_LAYERS}\.(\d+)\..*"),
             "width": width,
             "heads": settings["decoder_heads"] or heads_of(width, 32),
-            "mlp_ratio": parts.tensor(weights, rf"decoder\.decoder_layers\.0\.{FC1}").shape[0] / width,
+            "mlp_ratio": parts.tensor(weights, rf"{DECODER_LAYERS}\.0\.{FC1}").shape[0] / width,
             "positions": parts.table_kind(parts.tensor(weights, DECODER_TABLE), grid),
             "eps": settings["eps"],
         }
@@ -89,7 +91,7 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
         *out,
         parts.mask_token_rule(r"decoder\.mask_token", f"{HEAD}.mask_token"),
         parts.table_rule(DECODER_TABLE, tree["head"]["mae_decoder"]["positions"], f"{HEAD}.positions.table", 1),
-        *parts.hf_block_rules(r"decoder\.decoder_layers", f"{HEAD}.blocks"),
+        *parts.hf_block_rules(DECODER_LAYERS, f"{HEAD}.blocks"),
         *parts.linear_rules(r"decoder\.decoder_embed", f"{HEAD}.embed"),
         *parts.linear_rules(r"decoder\.decoder_norm", f"{HEAD}.norm"),
         *parts.linear_rules(r"decoder\.decoder_pred", f"{HEAD}.pred"),

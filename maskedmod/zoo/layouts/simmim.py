@@ -37,7 +37,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     return {
         "modality": modality,
         "mask": {"random": {"ratio": settings["mask_ratio"], "count": "mask_ceil", "unit": unit}},
-        "encoder": {"transformer": {**encoder, **parts.beit_options(weights, r"encoder\.", final_norm=False)}},
+        "encoder": {"transformer": {**encoder, **parts.beit_options(weights, r"encoder\.", "encoder.norm.weight" in weights)}},
         "target": {"raw": {"norm": "none"}},
         "head": {"linear": {}},
         "loss": {"regression": {"kind": "l1"}},
