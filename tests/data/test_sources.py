@@ -90,7 +90,7 @@ def test_missing_and_empty_folders_are_named(tmp_path: Path) -> None:
     files(tmp_path, ["a.txt", "b.txt"])
     with pytest.raises(UserError, match="no file ending in .num; it has 2 .txt"):
         Folder(str(tmp_path)).records("train", Toy())
-    with pytest.raises(UserError, match="is a file, expected a folder"):
+    with pytest.raises(UserError, match="is a file; expected a folder"):
         Folder(str(tmp_path / "a.txt")).records("train", Toy())
     for label, message in (("[", "no regular expression"), ("abc", "with a group")):
         with pytest.raises(UserError, match=message):

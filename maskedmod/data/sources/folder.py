@@ -82,8 +82,8 @@ class Folder(Source):
         """Relative paths of the files with a known ending, sorted."""
         endings = modality.extensions
         if not root.is_dir():
-            what = "is a file, expected a folder" if root.exists() else "does not exist"
-            raise UserError(f"data folder {root} {what} with {', '.join(endings)} files")
+            what = "is a file" if root.exists() else "does not exist"
+            raise UserError(f"data folder {root} {what}; expected a folder with {', '.join(endings)} files")
         names: list[str] = []
         others: Counter[str] = Counter()
         for folder, folders, files in os.walk(root, followlinks=True):
