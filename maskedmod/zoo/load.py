@@ -9,7 +9,7 @@ from typing import Any
 
 from maskedmod.errors import UserError
 from maskedmod.model import MaskedModel
-from maskedmod.zoo.layouts import find
+from maskedmod.zoo.layouts import Layout, find
 from maskedmod.zoo.mapping import Converted, convert
 from maskedmod.zoo.report import Report
 from maskedmod.zoo.settings import settle
@@ -42,15 +42,16 @@ def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any
     source = read(path)
     chosen = find(source, layout)
     values = settle(chosen, source, settings or {})
-    tree = chosen.recipe(source.weights, values)
-    converted = convert(source.weights, chosen.rules(source.weights, values))
-    model = _build(source, tree)
-    report = Report(chosen.NAME, converted.used, converted.unneeded, settings=values, unexpected=converted.unexpected)
-    report.unneeded.update(dict.fromkeys(source.extras, "state of the training run, not weights"))
-    _fill(model, converted, report, chosen.untrained(source.weights))
+    try:
+        loaded = _assemble(source, chosen, values)
+    except KeyError as missing:
+        raise UserError(f"{source.path}: layout {chosen.NAME} has a key {missing}, the file has none") from None
+    except ValueError as error:
+        raise UserError(f"{source.path}, read as layout {chosen.NAME}: {error}") from None
+    report = loaded.report
     if strict and (report.unexpected or report.missing):
         raise UserError(f"{source.path}: does not fit layout {chosen.NAME}: {_left(report)}")
-    return Loaded(model.eval(), report, chosen.NAME, tree)
+    return loaded
 
 
 def _of_a_run(path: Path) -> bool:
@@ -60,13 +61,16 @@ def _of_a_run(path: Path) -> bool:
     return any((place / "recipe.yaml").is_file() for place in places)
 
 
-def _build(source: Source, tree: dict[str, Any]) -> MaskedModel:
+def _assemble(source: Source, layout: Layout, values: dict[str, Any]) -> Loaded:
     from maskedmod.build import build_model
 
-    try:
-        return build_model(tree)
-    except ValueError as error:
-        raise UserError(f"{source.path}: no model can be built for it: {error}") from None
+    tree = layout.recipe(source.weights, values)
+    converted = convert(source.weights, layout.rules(source.weights, values))
+    model = build_model(tree)
+    report = Report(layout.NAME, converted.used, converted.unneeded, settings=values, unexpected=converted.unexpected)
+    report.unneeded.update(dict.fromkeys(source.extras, "state of the training run, not weights"))
+    _fill(model, converted, report, layout.untrained(source.weights))
+    return Loaded(model.eval(), report, layout.NAME, tree)
 
 
 def _fill(model: MaskedModel, converted: Converted, report: Report, untrained: Mapping[str, str]) -> None:
@@ -75,7 +79,7 @@ def _fill(model: MaskedModel, converted: Converted, report: Report, untrained: M
     for key, tensor in converted.state.items():
         if key in own and own[key].shape != tensor.shape:
             shapes = f"{list(tensor.shape)} in the file, {list(own[key].shape)} in the model"
-            raise UserError(f"layout {report.layout}: {key} is {shapes}")
+            raise UserError(f"{key} is {shapes}")
     missing, unexpected = model.load_state_dict(converted.state, strict=False)
     report.unexpected += [f"{key} (no such part in the model)" for key in unexpected]
     for key in missing:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import maskedmod
+from maskedmod.apply import Seen
 from maskedmod.context import Context, Step
 from maskedmod.tokens import MaskSet, Tokens
 from maskedmod.zoo import Loaded
@@ -81,6 +82,13 @@ def one_step(loaded: Loaded, batch: dict[str, Any], mask: MaskSet) -> tuple[Step
     tokens: Tokens = model.modality.tokenize(batch)["main"]
     step = Step(model.modality, batch, ctx, {"main": model.view(tokens, ctx, mask=mask)})
     return step, model.score(step)
+
+
+def encode(loaded: Loaded, batch: dict[str, Any]) -> Tensor:
+    """Output of the encoder on all tokens, class token first: ``[B, 1 + N, D]``."""
+    latent = loaded.model.encoder(Seen(loaded.model.modality.tokenize(batch)["main"]))
+    assert latent.prefix is not None
+    return torch.cat([latent.prefix, latent.tokens], dim=1)
 
 
 def gradients_agree(case: Golden, loaded: Loaded, loss: Tensor, settings: dict[str, Any] | None = None) -> None:

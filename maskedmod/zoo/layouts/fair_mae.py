@@ -1,4 +1,4 @@
-"""MAE as facebookresearch/mae saves it: the whole model, or ``mae_pretrain_*`` with the encoder alone."""
+"""MAE as facebookresearch/mae saves it: the whole model, or the encoder alone (``mae_pretrain_*``; timm's keys are these)."""
 
 from __future__ import annotations
 
@@ -28,9 +28,8 @@ DECODER_BLOCKS, DECODER_FC1 = r"decoder_blocks\.(\d+)\..*", r"decoder_blocks\.0\
 
 
 def matches(weights: Weights) -> bool:
-    return {"cls_token", "pos_embed", "patch_embed.proj.weight", "norm.weight"} <= set(weights) and "mask_token" not in (
-        set() if "decoder_embed.weight" in weights else set(weights)
-    )
+    encoder = {"cls_token", "pos_embed", "patch_embed.proj.weight", "norm.weight"} <= set(weights)
+    return encoder and ("decoder_embed.weight" in weights or "mask_token" not in weights)
 
 
 def recipe(weights: Weights, settings: Tree) -> Tree:

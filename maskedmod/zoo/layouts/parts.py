@@ -26,8 +26,13 @@ def tensor(weights: Weights, pattern: str) -> Tensor:
     """The first tensor whose key matches in full; UserError when there is none."""
     found = next((weights[key] for key in weights if re.fullmatch(pattern, key)), None)
     if found is None:
-        raise UserError(f"no key of the form {pattern} in the file, so the sizes of the model cannot be read from it")
+        raise UserError(f"no key of the form {_plain(pattern)}, so the sizes of the model cannot be read from it")
     return found
+
+
+def _plain(pattern: str) -> str:
+    """A pattern as a person reads it."""
+    return re.sub(r"\(\?:([^|)]*)\|?[^)]*\)\??", r"\1", pattern).replace("(\\d+)", "0").replace("\\.", ".").replace(".*", "*")
 
 
 def has(weights: Weights, pattern: str) -> bool:
@@ -38,7 +43,7 @@ def depth(weights: Weights, pattern: str) -> int:
     """Number of blocks: group 1 of the pattern is the block's number."""
     numbers = [int(match[1]) for key in weights if (match := re.fullmatch(pattern, key))]
     if not numbers:
-        raise UserError(f"no key of the form {pattern} in the file, so the number of blocks cannot be read from it")
+        raise UserError(f"no key of the form {_plain(pattern)}, so the number of blocks cannot be read from it")
     return max(numbers) + 1
 
 
