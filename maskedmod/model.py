@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,6 +70,7 @@ class MaskedModel(nn.Module):
         self.encoder = blocks.encoder
         self.teacher = blocks.teacher
         self.objectives = nn.ModuleDict(blocks.objectives)
+        self._hooked: list[Any] = [m for m in self.modules() if m is not self and hasattr(m, "after_step")]
         self._watched: list[tuple[str, Tensor, Tensor, Tensor]] = []
         if self.teacher is None:
             for name, objective in blocks.objectives.items():
@@ -143,10 +143,8 @@ class MaskedModel(nn.Module):
         """State that changes once per optimiser step: the teacher, and any block that has an ``after_step`` of its own."""
         if self.teacher is not None:
             self.teacher.update(self.encoder, ctx)
-        for module in self.modules():
-            hook: Callable[[Context], None] | None = getattr(module, "after_step", None)
-            if hook is not None and module is not self:
-                hook(ctx)
+        for module in self._hooked:
+            module.after_step(ctx)
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Groups ``{params, names, decay, optimizer}``. Vectors, tokens and position tables take no weight decay."""

@@ -166,6 +166,17 @@ def to_device(thing: Any, device: torch.device) -> Any:
     return thing
 
 
+def seed_all(seed: int, device: torch.device, generator: torch.Generator) -> None:
+    """Seed the generators of a step: torch's own on the CPU and on ``device``, and ``generator``. A hundred times cheaper than
+    torch.manual_seed, which on a machine without CUDA takes a stack trace for later."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    elif device.type != "cpu":
+        torch.manual_seed(seed)
+    generator.manual_seed(seed)
+
+
 def prepare_units(units: Sequence[nn.Module], settings: TrainSettings) -> None:
     """Activation checkpointing and torch.compile of every unit's forward: parameter names and the hooks that DDP and FSDP
     put around the unit stay as they are."""

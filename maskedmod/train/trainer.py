@@ -18,7 +18,7 @@ from maskedmod.train.health import Health, save_batch
 from maskedmod.train.keeper import Keeper
 from maskedmod.train.metrics import Metrics, NotFiniteError
 from maskedmod.train.oom import explained
-from maskedmod.train.parallel import Parallel, prepare_units, to_device
+from maskedmod.train.parallel import Parallel, prepare_units, seed_all, to_device
 from maskedmod.train.protocol import Batches, Trainable
 from maskedmod.train.schedule import Plan
 from maskedmod.train.settings import TrainSettings
@@ -154,8 +154,7 @@ class Trainer:
     def context(self, step: int, part: int = 0) -> Context:
         """The moment of 0-based ``step``, with torch and the device's generator seeded from it: resuming needs no saved state."""
         seed = step_seed(self.seed, step, self.parallel.rank, part)
-        torch.manual_seed(seed)
-        self.generator.manual_seed(seed)
+        seed_all(seed, self.parallel.device, self.generator)
         per_epoch = self.plan.steps_per_epoch
         return Context(
             step, self.plan.total, step / per_epoch, per_epoch, self.seed, part, self.parallel.rank, self.parallel.world, True,

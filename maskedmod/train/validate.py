@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from maskedmod.context import Context, step_seed
 from maskedmod.model import MaskedModel
 from maskedmod.train.baseline import MeanPredictor
-from maskedmod.train.parallel import Parallel, to_device
+from maskedmod.train.parallel import Parallel, seed_all, to_device
 
 VALIDATION_SEED = 2**31 - 1
 """Validation draws the same masks in every run, whatever its seed, so that numbers can be compared."""
@@ -101,8 +101,7 @@ class Validator:
     def _context(self, i: int, at: Context) -> Context:
         """Schedules stand where training is; random numbers depend on the batch alone."""
         seed = step_seed(VALIDATION_SEED, i, self.parallel.rank)
-        torch.manual_seed(seed)
-        self.generator.manual_seed(seed)
+        seed_all(seed, self.parallel.device, self.generator)
         return replace(
             at, seed=VALIDATION_SEED, part=i, rank=self.parallel.rank, world=self.parallel.world, training=False,
             generator=self.generator,
