@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from maskedmod.apply import Seen, apply
 from maskedmod.build import build_mask, build_modality, build_model
@@ -44,10 +45,24 @@ class Cost:
 def meta_model(tree: dict[str, Any]) -> MaskedModel:
     """The model without memory: parameters have shapes, no values. The modality and the mask are real."""
     modality = build_modality(tree)
-    with torch.device("meta"):
+    with torch.device("meta"), _NoDraws():
         model = build_model(tree, modality)
     model.mask = build_mask(tree, modality.spec)
     return model
+
+
+class _NoDraws(TorchFunctionMode):
+    """First values are left out: meta tensors have none, and working them out takes torch seconds."""
+
+    SKIPPED = ("uniform_", "normal_", "erfinv_", "mul_", "add_", "div_", "clamp_", "zero_", "fill_", "constant_")
+    SKIPPED += ("kaiming_uniform_", "trunc_normal_")
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        first = args[0] if args else kwargs.get("tensor")
+        if getattr(func, "__name__", "") in self.SKIPPED and isinstance(first, Tensor) and first.is_meta:
+            return first
+        return (torch.empty if func in (torch.randn, torch.rand) else func)(*args, **kwargs)
 
 
 def count_parameters(model: MaskedModel) -> Parameters:
@@ -96,9 +111,10 @@ def _sample(model: MaskedModel) -> Tokens:
     """Tokens of one built-in sample, on the CPU."""
     modality = model.modality
     with torch.no_grad():
-        record = modality.expand(modality.demo("train")[0])[0]
+        sample = modality.read(modality.expand(modality.demo("train")[0])[0])
+        modality.statistics.update(modality.measure([sample]))
         context = Context(training=False, generator=torch.Generator().manual_seed(0))
-        return next(iter(modality.tokenize(modality.prepare(modality.collate([modality.read(record)]), context)).values()))
+        return next(iter(modality.tokenize(modality.prepare(modality.collate([sample]), context)).values()))
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from maskedmod.errors import UserError
 from maskedmod.train.settings import TrainSettings
 from maskedmod.train.stop import Interrupted
 
@@ -113,17 +114,19 @@ class Parallel:
 
 @contextmanager
 def processes(settings: TrainSettings) -> Iterator[Parallel]:
-    """Join the group that torchrun describes in the environment, and leave it at the end. Raises ValueError for ddp or fsdp
-    without torchrun."""
+    """Join the group that torchrun describes in the environment, and leave it at the end. UserError for ddp or fsdp without
+    torchrun, and for several processes that know nothing of one another."""
     kind = settings.distributed
     started = "WORLD_SIZE" in os.environ
     if kind == "auto":
         kind = "ddp" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "none"
     if kind == "none":
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UserError("train.distributed=none, but torchrun started several processes; use auto, ddp or fsdp")
         yield Parallel(_device(settings.device, 0))
         return
     if not started:
-        raise ValueError(f"train.distributed={kind} needs torchrun: torchrun --nproc-per-node=N -m maskedmod train ...")
+        raise UserError(f"train.distributed={kind} needs torchrun: torchrun --nproc-per-node=N -m maskedmod train ...")
     device = _device(settings.device, int(os.environ.get("LOCAL_RANK", "0")))
     joined = not dist.is_initialized()
     if joined:
@@ -148,7 +151,7 @@ def _device(name: str, local_rank: int) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda":
         if not torch.cuda.is_available():
-            raise ValueError(f"train.device={name}: torch sees no CUDA device; use train.device=cpu")
+            raise UserError(f"train.device={name}: torch sees no CUDA device; use train.device=cpu")
         if device.index is None:
             device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)

@@ -118,7 +118,7 @@ def test_shifted_windows_do_not_leak_across_the_seam_or_from_padding() -> None:
     assert reached[:2].all() and not reached[2:].any(), "row 0 shares a shifted window with rows 6 and 7 only by wrapping"
     x.grad = None
     block(x, (8, 4), valid)[0, 30, 0].backward()
-    assert x.grad[0, 31].abs().max() < 1e-30  # type: ignore[index]
+    assert not x.grad[0, 31].any()  # type: ignore[index]
 
 
 def test_window_with_no_valid_key_gives_numbers() -> None:
