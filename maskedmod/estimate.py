@@ -111,7 +111,7 @@ def _sample(model: MaskedModel) -> Tokens:
     """Tokens of one built-in sample, on the CPU."""
     modality = model.modality
     with torch.no_grad():
-        sample = modality.read(modality.expand(modality.demo("train")[0])[0])
+        sample = modality.read(modality.expand(modality.demo("val")[0])[0])
         modality.statistics.update(modality.measure([sample]))
         context = Context(training=False, generator=torch.Generator().manual_seed(0))
         return next(iter(modality.tokenize(modality.prepare(modality.collate([sample]), context)).values()))

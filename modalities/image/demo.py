@@ -85,12 +85,17 @@ def _window(area: Box, size: tuple[int, int], least: float, rng: random.Random) 
     return x, y, x + w, y + h
 
 
-def _beside(held_out: Box, whole: tuple[int, int], size: tuple[int, int], rng: random.Random) -> Box:
-    """A window of the photograph that does not touch the held-out region; large ones find no place and are drawn again."""
-    while True:
+def _beside(held_out: Box, whole: tuple[int, int], size: tuple[int, int], rng: random.Random, tries: int = 50) -> Box:
+    """A window of the photograph that does not touch the held-out region. Large ones find no place and are drawn again, in the
+    end inside the largest of the four strips around the region."""
+    for _ in range(tries):
         x, y, right, bottom = box = _window((0, 0, *whole), size, 0.2, rng)
         if right <= held_out[0] or x >= held_out[2] or bottom <= held_out[1] or y >= held_out[3]:
             return box
+    (left, top, right, bottom), (width, height) = held_out, whole
+    strips = [(0, 0, left, height), (right, 0, width, height), (0, 0, width, top), (0, bottom, width, height)]
+    largest = max(strips, key=lambda s: min((s[2] - s[0]) / size[1], (s[3] - s[1]) / size[0]))
+    return _window(largest, size, 0.7, rng)
 
 
 @cache
