@@ -11,11 +11,13 @@ import torch
 
 class Optimizer(ABC):
     """Base of optimiser blocks. ``weight_decay`` acts on groups with ``decay: True`` alone; ``lr_scale`` multiplies the
-    run's learning rate; ``period``: the optimiser acts at every ``period``-th step (critics, alternating games)."""
+    run's learning rate; ``period``: the optimiser acts at every ``period``-th step (critics, alternating games). ``sharded``: works on parameters cut up by
+    FSDP; norms of whole tensors do not."""
 
     weight_decay: float = 0.0
     lr_scale: float = 1.0
     period: int = 1
+    sharded: bool = True
 
     @abstractmethod
     def build(self, param_groups: Sequence[dict[str, Any]], lr: float) -> torch.optim.Optimizer:

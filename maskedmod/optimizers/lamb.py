@@ -15,6 +15,8 @@ class Lamb(Optimizer):
     """Layer-wise adaptive moments (You et al., arXiv 1904.00962, algorithm 2), with bias correction; groups without decay
     (biases, norms) get plain Adam steps."""
 
+    sharded = False
+
     def __init__(
         self,
         betas: tuple[float, float] = (0.9, 0.999),

@@ -15,6 +15,8 @@ class Lars(Optimizer):
     """Layer-wise adaptive rate scaling (You et al., arXiv 1708.03888, algorithm 1), as linear probes of MAE use it:
     groups without decay (biases, norms) get plain momentum steps."""
 
+    sharded = False
+
     def __init__(
         self,
         momentum: float = 0.9,

@@ -62,6 +62,8 @@ class Trainer:
         self.updates = Updates(self.model.param_groups(), blocks, self.plan)
         if self.parallel.kind == "ddp" and len(self.updates.optimizers) > 1:
             raise UserError("several optimisers do not work with DDP, whose gradients are summed as one; use one process or fsdp")
+        if self.parallel.kind == "fsdp" and not all(block.sharded for block in self.updates.blocks.values()):
+            raise UserError("this optimiser needs whole tensors, which FSDP cuts up; use adamw, or train.distributed=ddp")
         self.keeper = Keeper(out / "checkpoints", self.module, self.updates.optimizers, self.parallel, settings.keep, notes)
         self.generator = torch.Generator(self.parallel.device)
         self.health = Health(settings.health_every, self.plan.total)
@@ -175,7 +177,9 @@ class Trainer:
             return
         numbers = self.validator.run(self.context(done), self.out / "baseline.safetensors")
         self.metrics.event(done, numbers)
-        shown = ", ".join(f"{key} {number:.5g}" for key, number in numbers.items())
+        shown = ", ".join(
+            f"{key} {number:.5g}" for key, number in sorted(numbers.items()) if len(numbers) > 3 or key != "val_main"
+        )
         self.metrics.say(f"step {done}: {shown}")
         self._find(done, self.health.compare(done, numbers))
 

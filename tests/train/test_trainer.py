@@ -12,7 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from maskedmod.optimizers import Optimizer
 from maskedmod.optimizers.adamw import Adamw
+from maskedmod.optimizers.lamb import Lamb
+from maskedmod.optimizers.lars import Lars
 from maskedmod.train import checkpoint
 from maskedmod.train.parallel import Parallel
 from maskedmod.train.stop import EXIT_INTERRUPTED, Interrupted
@@ -46,6 +49,21 @@ def test_resumed_run_gives_the_same_losses(tmp_path: Path, kind: str, accumulate
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
     validations = [[line for line in toy.lines(tmp_path / name) if "val_loss" in line] for name in ("whole", "cut")]
     assert validations[0] == validations[1] and [line["step"] for line in validations[0]] == [4, 8, 12]
+
+
+@pytest.mark.parametrize("block", [Lamb(), Lars()])
+def test_other_optimisers_go_on_exactly(tmp_path: Path, block: Optimizer) -> None:
+    toy.trainer(tmp_path / "whole", optimizers=block).fit()
+    stop_at(toy.trainer(tmp_path / "cut", optimizers=block), 5)
+    toy.trainer(tmp_path / "cut", toy.model(seed=1), optimizers=block).fit()
+    assert toy.losses(tmp_path / "cut") == toy.losses(tmp_path / "whole")
+
+
+def test_whole_tensor_optimisers_and_fsdp_are_refused(tmp_path: Path) -> None:
+    place = Parallel(torch.device("cpu"), "fsdp")
+    place.wrap = lambda model, units: model  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="needs whole tensors"):
+        toy.trainer(tmp_path, optimizers=Lamb(), parallel=place)
 
 
 def test_lines_after_the_checkpoint_are_taken_out(tmp_path: Path) -> None:
