@@ -10,9 +10,12 @@ import torch
 
 
 class Optimizer(ABC):
-    """Base of optimiser blocks. ``weight_decay`` acts on groups with ``decay: True`` alone; ``lr_scale`` multiplies the
-    run's learning rate; ``period``: the optimiser acts at every ``period``-th step (critics, alternating games). ``sharded``: works on parameters cut up by
-    FSDP; norms of whole tensors do not."""
+    """Base of optimiser blocks.
+
+    ``weight_decay`` acts on groups with ``decay: True`` alone; ``lr_scale`` multiplies the run's learning rate; ``period``: the
+    optimiser acts at every ``period``-th step (critics, alternating games). ``sharded``: works on parameters cut up by FSDP;
+    one that takes norms of whole tensors does not.
+    """
 
     weight_decay: float = 0.0
     lr_scale: float = 1.0
