@@ -15,7 +15,7 @@ from maskedmod.errors import UserError, nearest, unknown
 from maskedmod.layering import Path, lay_over
 from maskedmod.recipe_file import load_tree
 
-__all__ = ["SCALARS", "load_tree", "overlay", "resolve", "resolve_names", "stages"]
+__all__ = ["SCALARS", "load_tree", "resolve", "resolve_names", "stages"]
 
 SCALARS: dict[str, Any] = {"out": None, "seed": 0, "resume": "auto", "init": None}
 """Top-level settings that are no block, with their defaults."""
@@ -50,15 +50,6 @@ def resolve_names(overrides: Sequence[str], say: Callable[[str], None] | None = 
     _lay_words(tree, rest)
     head = {"recipe": ",".join(recipes)} | ({"preset": ",".join(presets)} if presets else {})
     return head | {key: tree[key] for key in KEYS if key in tree} | {k: tree.get(k, v) for k, v in SCALARS.items()}
-
-
-def overlay(tree: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """A resolved tree with more words laid over it, checked and complete; the tree itself is left as it is."""
-    from maskedmod.schema import complete
-
-    tree = copy.deepcopy(tree)
-    _lay_words(tree, split_words(overrides, KEYS))
-    return complete(tree)
 
 
 def split_words(words: Iterable[str], known: Sequence[str] = WORDS) -> list[tuple[str, Any]]:

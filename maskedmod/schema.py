@@ -64,6 +64,16 @@ def objective_options(node: dict[str, Any], where: str) -> dict[str, Any]:
     return typed(Objective, {key: value for key, value in node.items() if key not in INNER}, where, skip=len(INNER))
 
 
+def describe(cls: Callable[..., Any], skip: int = 0) -> list[tuple[str, str, str]]:
+    """Name, type in words and default of every argument, for the reference."""
+    hints = _hints(cls)
+    rows = []
+    for name, parameter in _parameters(cls, skip).items():
+        default = "required" if parameter.default is parameter.empty else _yaml_word(_plain(parameter.default))
+        rows.append((name, _spelt(hints.get(name, parameter.annotation)), default))
+    return rows
+
+
 def _complete_block(slot: str, node: dict[str, Any], where: str, modality: str | None = None) -> dict[str, Any]:
     name = chosen(node)
     assert name is not None
@@ -219,6 +229,11 @@ def _spelt(hint: Any) -> str:
         else:
             spelt.append(words.get(member, getattr(member, "__name__", str(member))))
     return " or ".join(dict.fromkeys(spelt))
+
+
+def _yaml_word(value: Any) -> str:
+    words = {None: "null", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else str(value).replace("'", "")
 
 
 def _tupled(value: Any) -> Any:

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL = ["encoder.depth=1", "head.depth=1", "train.steps=2", "train.batch_size=4", "train.val_batches=1", "train.baseline_batches=1"]
+SMALL = [
+    "encoder.depth=1",
+    "head.depth=1",
+    "train.steps=2",
+    "train.batch_size=4",
+    "train.val_batches=1",
+    "train.baseline_batches=1",
+]
 
 
 def called(*command: str, cwd: Path, env: dict[str, str] | None = None) -> str:

@@ -1,0 +1,98 @@
+"""Writes docs/recipes.md, the reference of recipes and blocks, from signatures and docstrings: python docs/generate.py"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+
+from maskedmod import catalog, recipe_file, schema
+from maskedmod.config import SCALARS
+from maskedmod.model import Objective
+from maskedmod.train.settings import TrainSettings
+
+HERE = Path(__file__).resolve().parent
+HEAD = """# Recipes and blocks
+
+Written by `python docs/generate.py` from the signatures and docstrings; do not edit.
+
+A recipe is one YAML file. Every key below is also a word of the command line: `maskedmod train recipe=mae mask=random mask.ratio=0.6`.
+A block is `name` or `{name: {argument: value}}`. Swapping a block drops the arguments of the old one, naming the same block keeps them;
+words with fewer dots apply before words with more. `maskedmod show recipe=NAME` prints a recipe with every default.
+A type such as `{start, end, shape, steps}` is a schedule over the run.
+"""
+SCALAR_TEXTS = {
+    "out": "run folder; a new one under `runs/` when it is not named",
+    "seed": "first weights, order of the data, masks",
+    "resume": "`auto` goes on from the newest checkpoint in `out`; `never` does not",
+    "init": "a run or a weight file to start from",
+}
+
+
+def reference() -> str:
+    """The whole page."""
+    parts = [HEAD, *_recipes(), *_top(), *_settings()]
+    for slot in catalog.SLOTS:
+        for modality in catalog.names("modality") if slot == "augment" else [None]:
+            parts += _slot(slot, modality)
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _recipes() -> list[str]:
+    lines = ["## Recipes", "", "| recipe | presets | system |", "|---|---|---|"]
+    for name in recipe_file.names():
+        path = recipe_file.find(name)
+        presets = ", ".join(f"`{preset}`" for preset in recipe_file.load_tree(path).get("presets") or {})
+        lines.append(f"| `{name}` | {presets} | {recipe_file.summary(path)} |")
+    return [*lines, ""]
+
+
+def _top() -> list[str]:
+    lines = ["## Top-level keys", "", "| key | default | |", "|---|---|---|"]
+    lines += [f"| `{key}` | {'null' if default is None else default} | {SCALAR_TEXTS[key]} |" for key, default in SCALARS.items()]
+    lines += ["", "`objectives: {NAME: {target, head, loss, ...}}` adds further objectives to the one called `main`, whose"]
+    lines += ["three blocks stand at the top of the recipe. Each may also have:", "", *_table(schema.describe(Objective, 3)), ""]
+    lines += ["`optimizers: {NAME: block}` adds optimisers that an objective names. `stages: [{name, ...overrides}]` trains one"]
+    return [*lines, "after another, each from the weights of the one before.", ""]
+
+
+def _settings() -> list[str]:
+    """The ``train:`` slot; its fields are described by the strings under them."""
+    body = ast.parse(inspect.getsource(TrainSettings)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    texts: dict[str, str] = {}
+    for field, text in zip(body.body, body.body[1:]):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            texts[ast.unparse(field.target)] = " ".join(str(text.value.value).split())
+    lines = ["## train", "", "| key | type | default | |", "|---|---|---|---|"]
+    for name, kind, default in schema.describe(TrainSettings):
+        lines.append(f"| `{name}` | {kind} | {default} | {texts.get(name, '').replace('``', '`')} |")
+    return [*lines, ""]
+
+
+def _slot(slot: str, modality: str | None) -> list[str]:
+    lines = []
+    names = catalog.names(slot, modality)
+    if names:
+        lines += [f"## {slot}" + (f" ({modality})" if modality else ""), ""]
+    for name in names:
+        cls = catalog.load(slot, name, modality)
+        text = inspect.cleandoc(cls.__doc__ or "").replace("``", "`")
+        lines += [f"### {slot}={name}", "", catalog.entry(slot, name, modality).summary.replace("``", "`"), "", text, ""]
+        lines += [*_table(schema.describe(cls, catalog.GIVEN.get(slot, 0))), ""]
+    return lines
+
+
+def _table(rows: list[tuple[str, str, str]]) -> list[str]:
+    if not rows:
+        return ["No arguments."]
+    return [
+        "| argument | type | default |",
+        "|---|---|---|",
+        *(f"| `{name}` | {kind} | {default} |" for name, kind, default in rows),
+    ]
+
+
+if __name__ == "__main__":
+    (HERE / "recipes.md").write_text(reference(), encoding="utf-8")
+    print(HERE / "recipes.md")
