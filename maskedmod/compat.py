@@ -101,9 +101,15 @@ def _loads(libraries: list[Path]) -> bool:
     return bool(libraries)
 
 
+def _repair_both() -> bool:
+    """transformers imports torchvision and, for audio models, torchaudio."""
+    mended = [repair_torchvision(), repair_torchaudio()]
+    return any(mended)
+
+
 _REPAIRS: dict[str, Callable[[], bool]] = {
     "torchvision": repair_torchvision,
     "torchaudio": repair_torchaudio,
     "timm": repair_torchvision,
-    "transformers": repair_torchvision,
+    "transformers": _repair_both,
 }

@@ -38,8 +38,11 @@ def start_from(model: nn.Module, source: str | Path) -> Reused:
     UserError when nothing fits."""
     from maskedmod.zoo.load import load
 
-    theirs = load(source, strict=False).model.state_dict()
+    loaded = load(source, strict=False)
+    drawn = {*loaded.report.untrained, *loaded.report.missing}  # fresh random numbers, not the file's
+    theirs = {name: tensor for name, tensor in loaded.model.state_dict().items() if name not in drawn}
     reused = match(model, theirs)
+    reused.unused += sorted(loaded.report.unexpected)
     if not reused.taken:
         raise UserError(f"init={source}: none of its {len(theirs)} tensors fits the model")
     return reused
