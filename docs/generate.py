@@ -16,9 +16,9 @@ HEAD = """# Recipes and blocks
 
 Written by `python docs/generate.py` from the signatures and docstrings; do not edit.
 
-A recipe is one YAML file. Every key below is also a word of the command line: `maskedmod train recipe=mae mask=random mask.ratio=0.6`.
-A block is `name` or `{name: {argument: value}}`. Swapping a block drops the arguments of the old one, naming the same block keeps them;
-words with fewer dots apply before words with more. `maskedmod show recipe=NAME` prints a recipe with every default.
+A recipe is one YAML file. Every key below is also a word of the command line: `maskedmod train recipe=mae mask.ratio=0.6`.
+A block is `name` or `{name: {argument: value}}`. Swapping a block drops the arguments of the old one, naming the same block
+keeps them; words with fewer dots apply before words with more. `maskedmod show recipe=NAME` prints a recipe with every default.
 A type such as `{start, end, shape, steps}` is a schedule over the run.
 """
 SCALAR_TEXTS = {

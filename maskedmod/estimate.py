@@ -54,8 +54,10 @@ def meta_model(tree: dict[str, Any]) -> MaskedModel:
 class _NoDraws(TorchFunctionMode):
     """First values are left out: meta tensors have none, and working them out takes torch seconds."""
 
-    SKIPPED = ("uniform_", "normal_", "erfinv_", "mul_", "add_", "div_", "clamp_", "zero_", "fill_", "constant_")
-    SKIPPED += ("kaiming_uniform_", "trunc_normal_")
+    SKIPPED = frozenset(
+        ("uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "constant_", "zero_", "fill_")
+        + ("erfinv_", "mul_", "add_", "div_", "clamp_")
+    )
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
