@@ -24,6 +24,7 @@ test-slow: .venv/.test-installed
 check: .venv/.test-installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p maskedmod
+	$(BIN)/mypy modalities
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(FAST)
 
 docs: .venv/.test-installed
