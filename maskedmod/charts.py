@@ -22,23 +22,27 @@ class Line:
     kind: str = "line"
 
 
-def chart(lines: Sequence[Line], label: str, x_label: str = "step", floor: float | None = None) -> str:
+def chart(lines: Sequence[Line], label: str, x_label: str = "step", floor: float | None = None, settle: float = 0.0) -> str:
     """SVG of the curves with axes and a legend above; empty text when there is nothing to show. The y axis is logarithmic
-    where positive values span more than a factor of 20. ``floor``: a value that the axis starts at."""
+    where positive values span more than a factor of 20. ``floor``: a value that the axis starts at. ``settle``: share of the
+    x axis whose values do not stretch the y axis (the first steps of a loss); curves are cut off there."""
     lines = [_finite(line) for line in lines]
     lines = [line for line in lines if line.y]
     if not lines:
         return ""
-    ys = [y for line in lines for y in line.y]
     xs = [x for line in lines for x in line.x]
-    low, high, log = _range(ys, floor)
     x0, x1 = min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1
+    settled = x0 + settle * (x1 - x0)
+    low, high, log = _range([y for line in lines for x, y in zip(line.x, line.y, strict=True) if x >= settled], floor)
+    clip = "clip-" + "".join(letter if letter.isalnum() else "-" for letter in label)
 
     def at(x: float, y: float) -> tuple[float, float]:
-        share = (math.log(y / low) / math.log(high / low)) if log else (y - low) / (high - low)
+        share = (math.log(max(y, low) / low) / math.log(high / low)) if log else (y - low) / (high - low)
         return LEFT + (x - x0) / (x1 - x0) * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)} over {escape(x_label)}">']
+    inside = f'<rect x="0" y="{TOP - 4}" width="{WIDTH}" height="{HEIGHT - TOP - BOTTOM + 8}"/>'
+    parts.append(f'<defs><clipPath id="{clip}">{inside}</clipPath></defs>')
     for tick in _log_ticks(low, high) if log else _ticks(low, high):
         y = at(x0, tick)[1]
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -47,8 +51,8 @@ def chart(lines: Sequence[Line], label: str, x_label: str = "step", floor: float
         x = at(tick, low)[0]
         parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 24}" text-anchor="middle">{number(tick)}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{escape(x_label)}</text>')
-    parts += [_curve(line, [at(x, y) for x, y in zip(line.x, line.y, strict=True)]) for line in lines]
-    parts.append("</svg>")
+    drawn = "".join(_curve(line, [at(x, y) for x, y in zip(line.x, line.y, strict=True)]) for line in lines)
+    parts.append(f'<g clip-path="url(#{clip})">{drawn}</g></svg>')
     legend = "".join(_key(line) for line in lines) if len(lines) > 1 else ""
     scale = " (logarithmic)" if log else ""
     return f'<figure class="chart"><figcaption><b>{escape(label)}</b>{scale} {legend}</figcaption>{"".join(parts)}</figure>'

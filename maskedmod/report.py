@@ -126,7 +126,7 @@ def pictures(run: Path) -> str:
     files = sorted((run / "pictures").glob("*.png"), key=lambda file: (file.stat().st_mtime, file.name))
     if not files:
         return ""
-    last = f'<figure class="shot">{_image(files[-1], 1800)}</figure>'
+    last = f'<figure class="shot">{_image(files[-1], 1800, exact=True)}</figure>'
     earlier = files[:-1]
     chosen = earlier
     if len(earlier) > PICTURES:
@@ -140,7 +140,9 @@ def pictures(run: Path) -> str:
 def curves(facts: Facts) -> str:
     """Loss, learning rate, gradient norm, throughput."""
     x, y = thin([line["step"] for line in facts.train], [line["loss"] for line in facts.train])
-    lines = [Line("training", x, y, "c1", "faint"), Line("training, smoothed", x, smooth(y, len(y) // 60), "c1")]
+    lines = [Line("training", x, y, "c1")]
+    if len(y) >= 120:
+        lines = [Line("training", x, y, "c1", "faint"), Line("training, smoothed", x, smooth(y, len(y) // 60), "c1")]
     steps = [line["step"] for line in facts.val]
     lines.append(Line("validation", steps, [line["val_loss"] for line in facts.val], "c2", "dots"))
     based = [line for line in facts.val if line.get("val_mean_baseline") is not None]
@@ -151,7 +153,7 @@ def curves(facts: Facts) -> str:
         having = [line for line in facts.lines if key in line]
         points = thin([line["step"] for line in having], [line[key] for line in having], 300)
         small.append(chart([Line(label, *points)], label, floor=None if key == "grad_norm" else 0.0))
-    return section("Loss", chart(lines, "loss") + f'<div class="charts">{"".join(small)}</div>')
+    return section("Loss", chart(lines, "loss", settle=0.05) + f'<div class="charts">{"".join(small)}</div>')
 
 
 def samples(run: Path) -> str:
@@ -180,21 +182,21 @@ def settings(facts: Facts) -> str:
     return section("Settings", "".join(parts))
 
 
-def _image(file: Path, width: int) -> str:
-    """The picture inside the page, no wider than ``width``."""
+def _image(file: Path, width: int, exact: bool = False) -> str:
+    """The picture inside the page, no wider than ``width``; as PNG when ``exact``, else as JPEG."""
     from PIL import Image
 
+    buffer = io.BytesIO()
     try:
         with Image.open(file) as picture:
-            size = picture.size
-            if picture.width <= width:
-                data = file.read_bytes()
+            size = (min(width, picture.width), round(picture.height * min(1.0, width / picture.width)))
+            smaller = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+            if exact:
+                smaller.save(buffer, "PNG", optimize=True)
             else:
-                size = (width, round(picture.height * width / picture.width))
-                buffer = io.BytesIO()
-                picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
-                data = buffer.getvalue()
+                smaller.save(buffer, "JPEG", quality=82)
     except OSError:
         return note(f"{file.name} cannot be read", "bad")
-    inline = base64.b64encode(data).decode()
-    return f'<img alt="{escape(file.stem)}" width="{size[0]}" height="{size[1]}" src="data:image/png;base64,{inline}">'
+    inline = base64.b64encode(buffer.getvalue()).decode()
+    kind = "png" if exact else "jpeg"
+    return f'<img alt="{escape(file.stem)}" width="{size[0]}" height="{size[1]}" src="data:image/{kind};base64,{inline}">'

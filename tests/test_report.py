@@ -86,7 +86,7 @@ def test_full_report(tmp_path: Path) -> None:
     assert "20 s" in words  # 200 steps of 64 samples at 640 samples a second
     assert page.sources and all(source.startswith("data:") for source in page.sources)
     text = (tmp_path / "report.html").read_text()
-    assert text.count("<svg") == 4 and "<script" not in text and not re.search(r"url\(|@import|https?://", text)
+    assert text.count("<svg") == 4 and "<script" not in text and not re.search(r"url\((?!#)|@import|https?://", text)
     assert not list(tmp_path.glob(".*"))
 
 
@@ -123,6 +123,14 @@ def test_chart_of_odd_values() -> None:
         picture = chart([Line("a", list(range(len(y))), y)], "loss")
         assert "nan" not in picture and "inf" not in picture and "<svg" in picture
     assert "logarithmic" in chart([Line("a", [0, 1], [0.01, 1.0])], "loss")
+
+
+def test_first_steps_do_not_stretch_the_chart() -> None:
+    steps = list(range(1, 101))
+    losses = [9.0, 7.0] + [1.0 - step / 200 for step in steps[2:]]
+    assert ">8</text>" in chart([Line("a", steps, losses)], "loss")
+    settled = chart([Line("a", steps, losses)], "loss", settle=0.05)
+    assert ">8</text>" not in settled and ">0.8</text>" in settled
 
 
 def test_numbers_of_charts() -> None:
