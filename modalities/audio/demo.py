@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, overload
 
 import numpy as np
@@ -54,7 +55,13 @@ class Synthesised:
     seed: tuple[int, int]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Wave:
-        return clip(self.kind, np.random.default_rng(self.seed)).astype(dtype or np.float32, copy=False)
+        return _kept(self).astype(dtype or np.float32, copy=False)
+
+
+@lru_cache(maxsize=1024)
+def _kept(sound: Synthesised) -> Wave:
+    """Making a clip costs several milliseconds, keeping all of them about 60 MB: an epoch after the first costs nothing."""
+    return clip(sound.kind, np.random.default_rng(sound.seed))
 
 
 def clip(kind: str, draw: Draw) -> Wave:
