@@ -72,12 +72,7 @@ class MaskedModel(nn.Module):
         self.objectives = nn.ModuleDict(blocks.objectives)
         self._hooked: list[Any] = [m for m in self.modules() if m is not self and hasattr(m, "after_step")]
         self._watched: list[tuple[str, Tensor, Tensor, Tensor]] = []
-        if self.teacher is None:
-            for name, objective in blocks.objectives.items():
-                if objective.target.needs_teacher:
-                    raise ValueError(f"objective {name}: its target needs a teacher; add teacher=ema or another")
-            if blocks.mask.needs_teacher:
-                raise ValueError("this mask needs a teacher; add teacher=ema or another")
+        self._check()
 
     def forward(self, batch: dict[str, Any], ctx: Context, watch: bool = False) -> dict[str, Tensor]:
         """One step's losses: ``loss`` (all objectives), one entry per objective, ``loss.<optimiser>`` when there are several.
@@ -173,6 +168,19 @@ class MaskedModel(nn.Module):
         """What to compile, shard and recompute one by one."""
         heads = [unit for _, objective in self._each() for unit in objective.head.units()]
         return [*self.encoder.units(), *heads]
+
+    def _check(self) -> None:
+        """What blocks need of one another, before anything is computed."""
+        if self.teacher is None and self.mask.needs_teacher:
+            raise ValueError("this mask needs a teacher; add teacher=ema or another")
+        for name, objective in self._each():
+            if self.teacher is None and objective.target.needs_teacher:
+                raise ValueError(f"objective {name}: its target needs a teacher; add teacher=ema or another")
+            if objective.head.reads_hidden and self.encoder.sees == "visible" and objective.region in ("masked", "all"):
+                raise ValueError(
+                    f"objective {name}: its head reads hidden positions, but the encoder sees visible tokens only; use "
+                    f"encoder.sees=mask_token, head=mae_decoder, or region=visible"
+                )
 
     def _each(self) -> list[tuple[str, Objective]]:
         return [(name, module) for name, module in self.objectives.items() if isinstance(module, Objective)]

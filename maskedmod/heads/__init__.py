@@ -13,9 +13,11 @@ from maskedmod.tokens import Where, take
 
 class Head(nn.Module, ABC):
     """Base of heads, built as ``block(spec, **arguments)``; ``spec.width`` comes in, ``spec.target`` goes out.
-    ``taps``: what the head wants from the encoder beside its output."""
+    ``taps``: what the head wants from the encoder beside its output. ``reads_hidden``: it has no decoder of its own, so the
+    encoder must have seen something at every position that is predicted."""
 
     taps: Sequence[str] = ()
+    reads_hidden: bool = False
 
     @abstractmethod
     def forward(self, view: View, where: Where) -> Tensor:

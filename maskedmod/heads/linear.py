@@ -17,6 +17,8 @@ class Linear(Head):
     inside a patch. ``zero``: start at zero weights.
     """
 
+    reads_hidden = True
+
     def __init__(self, spec: Spec, bias: bool = True, zero: bool = False, init: Init = "xavier", init_std: float = 0.02) -> None:
         super().__init__()
         self.pred = nn.Linear(spec.width, spec.target, bias=bias)

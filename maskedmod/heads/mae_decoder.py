@@ -25,7 +25,7 @@ class MaeDecoder(Head):
     ``window``: ``[t, f]`` or one number: shifted-window blocks on the lattice, every second one shifted by ``shift``
     (Audio-MAE: window 4, shift (2, 0)); prefix tokens are left out then. Needs two grid axes.
     ``refill``: after an encoder that saw mask tokens, put the decoder's own mask token at hidden places (SparK's densifying);
-    false decodes what the encoder made of them. ``positions``: sincos, learned or frozen. Attention over N tokens is done at width ``width``.
+    false decodes what the encoder made of them. ``positions``: sincos, learned or frozen.
     """
 
     def __init__(

@@ -19,6 +19,8 @@ class Mlp(Head):
     ``hidden``: width between (default D).
     """
 
+    reads_hidden = True
+
     def __init__(
         self,
         spec: Spec,

@@ -37,6 +37,8 @@ class Feature(Target):
         eps: float = 1e-5,
     ) -> None:
         super().__init__()
+        if not spec.teacher:
+            raise ValueError("target=feature needs a teacher; add teacher=ema or another")
         self.width = spec.teacher
         self.teacher_taps = tuple(f"{of}.{i}" for i in layers)
         self.norm, self.post_norm, self.eps = norm, post_norm, eps
