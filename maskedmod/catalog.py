@@ -74,7 +74,8 @@ def load(slot: str, name: str, modality: str | None = None) -> type[Any]:
     if ":" in name:
         return _imported(slot, *name.split(":", 1))
     if name not in names(slot, modality):
-        raise unknown(f"{slot} block" if slot != "modality" else "modality", name, names(slot, modality))
+        where = f"of modality {modality}" if slot == "augment" and modality else ""
+        raise unknown(f"{slot} block" if slot != "modality" else "modality", name, names(slot, modality), where)
     if slot == "modality" and name in _third_parties():
         module, _, attribute = _third_parties()[name].partition(":")
         return _imported(slot, module, attribute or camel(name))

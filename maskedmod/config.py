@@ -59,13 +59,19 @@ def split_words(words: Iterable[str], known: Sequence[str] = WORDS) -> list[tupl
         key, equals, text = word.partition("=")
         key = key.strip()
         if not equals or not key:
-            shown = word.lstrip("-")
-            raise UserError(f"{word!r} is not of the form key=value" + (nearest(shown, known) if shown else ""))
+            raise UserError(f"{word!r} is not of the form key=value{_meant(word.lstrip('-'), known)}")
         root = key.partition(".")[0]
         if root not in known:
             raise unknown("key", root, known)
         pairs.append((key, text if key in TEXTS and text else recipe_file.parse(text, key)))
     return pairs
+
+
+def _meant(word: str, known: Sequence[str]) -> str:
+    """What a word without ``=`` was perhaps meant to be."""
+    if "recipe" in known and word in recipe_file.names():
+        return f"; did you mean recipe={word}?"
+    return nearest(word, known) or f"; keys are {', '.join(known)}"
 
 
 def stages(tree: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -98,7 +104,7 @@ def _lay_words(tree: dict[str, Any], words: list[tuple[str, Any]]) -> None:
     """Shallow words before deep ones, whatever their order."""
     _drop_rivals(tree, [key for key, _ in words])
     for key, value in sorted(words, key=lambda word: word[0].count(".")):
-        lay_over(tree, _nested(key, value), f"{key}=")
+        lay_over(tree, _nested(key, value), "")
 
 
 def _layered(files: list[tuple[str, dict[str, Any]]], presets: list[str]) -> dict[str, Any]:

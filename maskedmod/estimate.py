@@ -55,8 +55,10 @@ class _NoDraws(TorchFunctionMode):
     """First values are left out: meta tensors have none, and working them out takes torch seconds."""
 
     SKIPPED = frozenset(
-        ("uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "constant_", "zero_", "fill_")
-        + ("erfinv_", "mul_", "add_", "div_", "clamp_")
+        [
+            *("uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "constant_", "zero_", "fill_"),
+            *("erfinv_", "mul_", "add_", "div_", "clamp_"),
+        ]
     )
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -17,7 +17,8 @@ INNER = ("target", "head", "loss")
 
 
 def lay_over(tree: dict[str, Any], layer: dict[str, Any], where: str) -> None:
-    """Change ``tree`` in place. ``where`` opens the messages. The modality comes first: augmentations belong to it."""
+    """Change ``tree`` in place. ``where`` opens the messages, if it says anything. The modality comes first:
+    augmentations belong to it."""
     for key in sorted(layer, key=lambda name: name != "modality"):
         value = layer[key]
         if key in catalog.SLOTS:
@@ -80,7 +81,8 @@ def _names_block(slot: str, name: str, inner: Any, current: str | None, modality
 def _known(slot: str, name: str, where: str, modality: str | None) -> str:
     if not catalog.is_block(slot, name, modality):
         what = "modality" if slot == "modality" else f"{slot} block"
-        raise unknown(what, name, catalog.names(slot, modality), "" if where.endswith("=") else f"in {where.rstrip(': ')}")
+        error = unknown(what, name, catalog.names(slot, modality), f"in {where.rstrip(': ')}" if where else "")
+        raise UserError(f"{error}; for files of your own write data=folder data.path={name}") if slot == "data" else error
     return name
 
 

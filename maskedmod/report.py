@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import shlex
 from html import escape
 from pathlib import Path
 
@@ -173,7 +174,7 @@ def settings(facts: Facts) -> str:
     parts = [f"<p>To repeat this run:</p>{code(str(command))}" if command else ""]
     if facts.recipe_text:
         parts.append("<p>Or from its resolved recipe, with every default written out:</p>")
-        parts.append(code("maskedmod train recipe=recipe.yaml out=ANOTHER_FOLDER"))
+        parts.append(code(f"maskedmod train recipe={shlex.quote(str(facts.run / 'recipe.yaml'))} out=ANOTHER_FOLDER"))
         parts.append(details("Resolved recipe", code(facts.recipe_text)))
     plain = {key: value for key, value in flat(facts.environment).items() if key != "command"}
     parts.append(details("Environment", table(plain)))
