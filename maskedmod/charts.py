@@ -33,7 +33,8 @@ def chart(lines: Sequence[Line], label: str, x_label: str = "step", floor: float
     xs = [x for line in lines for x in line.x]
     x0, x1 = min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1
     settled = x0 + settle * (x1 - x0)
-    low, high, log = _range([y for line in lines for x, y in zip(line.x, line.y, strict=True) if x >= settled], floor)
+    late = [y for line in lines for x, y in zip(line.x, line.y, strict=True) if x >= settled]
+    low, high, log = _range(late or [y for line in lines for y in line.y], floor)
     clip = "clip-" + "".join(letter if letter.isalnum() else "-" for letter in label)
 
     def at(x: float, y: float) -> tuple[float, float]:

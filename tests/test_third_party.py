@@ -32,12 +32,17 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     points = project["entry-points"]["maskedmod.modalities"]
     (info / "entry_points.txt").write_text("[maskedmod.modalities]\n" + "".join(f"{k} = {v}\n" for k, v in points.items()))
     monkeypatch.syspath_prepend(str(site))
+    _unload()  # other tests import the package from the source tree
     _forget()
     yield site
-    for name in [name for name in sys.modules if name.partition(".")[0] == "maskedmod_series"]:
-        del sys.modules[name]
+    _unload()
     monkeypatch.undo()
     _forget()
+
+
+def _unload() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "maskedmod_series"]:
+        del sys.modules[name]
 
 
 def _forget() -> None:
