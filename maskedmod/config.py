@@ -63,8 +63,18 @@ def split_words(words: Iterable[str], known: Sequence[str] = WORDS) -> list[tupl
         root = key.partition(".")[0]
         if root not in known:
             raise unknown("key", root, known)
-        pairs.append((key, text if key in TEXTS and text else recipe_file.parse(text, key)))
+        pairs.append((key, _value(key, text)))
     return pairs
+
+
+def _value(key: str, text: str) -> Any:
+    """The YAML value of a word. What begins like an alias, a tag or a directive of YAML is text, since a word has none: ``*.wav``."""
+    if (key in TEXTS and text) or text.startswith(("*", "&", "!", "%", "@")):
+        return text
+    try:
+        return recipe_file.parse(text, key)
+    except UserError as error:
+        raise UserError(f"""{error}; if it is meant as text, quote it twice: {key}='"{text}"'""") from None
 
 
 def _meant(word: str, known: Sequence[str]) -> str:

@@ -32,7 +32,7 @@ def save_grid(
     picture = grid_picture(stages(recon), names, _headline(recon, headline), caption(recon))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.part.png")
-    picture.save(partial, format="PNG", optimize=True)
+    picture.save(partial, format="PNG")
     partial.replace(path)
     return [path, *(_save_sound(recon, path) if wav else [])]
 

@@ -193,7 +193,7 @@ def _image(file: Path, width: int, exact: bool = False) -> str:
             size = (min(width, picture.width), round(picture.height * min(1.0, width / picture.width)))
             smaller = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
             if exact:
-                smaller.save(buffer, "PNG", optimize=True)
+                smaller.save(buffer, "PNG")
             else:
                 smaller.save(buffer, "JPEG", quality=82)
     except OSError:

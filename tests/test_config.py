@@ -193,3 +193,12 @@ def test_a_block_from_another_package(recipe: str) -> None:
     tree = config.resolve([recipe, "mask=maskedmod.masks.random:Random", "mask.ratio=0.25"])
     assert build.build_model(tree).mask.ratio == 0.25
     assert "cannot be imported" in error(recipe, "mask=nowhere.at_all:Mask")
+
+
+def test_globs_are_text() -> None:
+    words = ["recipe=mae", "data=folder", "data.path=a"]
+    for pattern in ("*_[0-4].wav", "**/b*.png"):
+        assert config.resolve([*words, f"data.val_pattern={pattern}"])["data"]["folder"]["val_pattern"] == pattern
+    assert config.resolve([*words, 'data.val_pattern="[0-4]*"'])["data"]["folder"]["val_pattern"] == "[0-4]*"
+    with pytest.raises(UserError, match=r"""quote it twice: data\.val_pattern='"\[0-4\]\*"'"""):
+        config.resolve([*words, "data.val_pattern=[0-4]*"])
