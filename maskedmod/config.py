@@ -68,7 +68,7 @@ def split_words(words: Iterable[str], known: Sequence[str] = WORDS) -> list[tupl
 
 
 def _value(key: str, text: str) -> Any:
-    """The YAML value of a word. What begins like an alias, a tag or a directive of YAML is text, since a word has none: ``*.wav``."""
+    """The YAML value of a word. What begins like a YAML alias, tag or directive is text, since a word has none: ``*.wav``."""
     if (key in TEXTS and text) or text.startswith(("*", "&", "!", "%", "@")):
         return text
     try:
