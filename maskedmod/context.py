@@ -41,8 +41,10 @@ class Context:
         return min(1.0, self.step / max(1, self.max_steps))
 
     def host_rng(self, shared: bool = False) -> np.random.Generator:
-        """numpy generator of this step for decisions on the host (sizes, rectangles); ``shared``: the same on all ranks."""
-        return np.random.default_rng(step_seed(self.seed, self.step, 0 if shared else self.rank + 1, self.part))
+        """numpy generator of this step for decisions on the host (sizes, rectangles); ``shared``: the same on all ranks.
+        Outside training the step does not count, so that every validation draws the same masks."""
+        step = self.step if self.training else 0
+        return np.random.default_rng(step_seed(self.seed, step, 0 if shared else self.rank + 1, self.part))
 
     def with_teacher(self, teacher: Latent | None) -> Context:
         return replace(self, teacher=teacher)

@@ -41,6 +41,14 @@ def test_run_folder(tmp_path: Path) -> None:
     assert len(toy.losses(out)) == 4
 
 
+@pytest.mark.parametrize("mask", [["mask.ratio=0.5"], ["mask=block", "mask.ratio=0.5", "mask.least=2", "mask.exact=true"]])
+def test_validation_draws_the_same_masks_every_time(tmp_path: Path, mask: list[str]) -> None:
+    out = train(tree(tmp_path / "run", *mask, "train.val_every=2"))
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    means = [line["val_mean_baseline"] for line in lines if "val_mean_baseline" in line]
+    assert len(means) == 2 and means[0] == means[1]
+
+
 def test_goes_on_and_equals_a_whole_run(tmp_path: Path) -> None:
     whole = train(tree(tmp_path / "whole"))
     cut = train(tree(tmp_path / "cut"))
