@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from maskedmod import schema
-from maskedmod.errors import UserError
+from maskedmod.errors import UserError, one_line
 from maskedmod.layering import INNER, chosen
 
 if TYPE_CHECKING:
@@ -26,18 +26,16 @@ def check(tree: dict[str, Any]) -> dict[str, Any]:
 
 def build_modality(tree: dict[str, Any]) -> Modality:
     """The adapter with its augmentation. It holds no learned parameters: the encoder owns the embedding."""
-    cls, arguments = schema.block("modality", _slot(tree, "modality"))
-    modality = cls(**arguments)
+    modality: Modality = _make("modality", _slot(tree, "modality"))
     if tree.get("augment"):
-        cls, arguments = schema.block("augment", tree["augment"], modality=chosen(tree["modality"]))
-        modality.augment = cls(**arguments)
+        modality.augment = _make("augment", tree["augment"], modality=chosen(tree["modality"]))
     return modality
 
 
 def build_mask(tree: dict[str, Any], spec: Spec) -> Mask:
     """The mask block for tokens of this spec."""
-    cls, arguments = schema.block("mask", _slot(tree, "mask"))
-    return cls(spec, **arguments)
+    mask: Mask = _make("mask", _slot(tree, "mask"), spec)
+    return mask
 
 
 def build_model(tree: dict[str, Any], modality: Modality | None = None) -> MaskedModel:
@@ -49,13 +47,11 @@ def build_model(tree: dict[str, Any], modality: Modality | None = None) -> Maske
 
     modality = modality if modality is not None else build_modality(tree)
     spec = modality.spec
-    cls, arguments = schema.block("encoder", _slot(tree, "encoder"))
-    encoder = cls(spec, modality.embedding, **arguments)
+    encoder = _make("encoder", _slot(tree, "encoder"), spec, modality.embedding)
     spec = replace(spec, width=encoder.width, sees=encoder.sees)
     teacher: Teacher | None = None
     if tree.get("teacher"):
-        cls, arguments = schema.block("teacher", tree["teacher"])
-        teacher = cls(spec, encoder, **arguments)
+        teacher = _make("teacher", tree["teacher"], spec, encoder)
         spec = replace(spec, teacher=teacher.width)
     mask = build_mask(tree, spec)
     return MaskedModel(Blocks(modality, mask, encoder, _objectives(tree, spec), teacher))
@@ -65,18 +61,14 @@ def build_source(tree: dict[str, Any]) -> Any:
     """The data source block."""
     if not tree.get("data"):
         raise UserError("no data named: write data=folder data.path=DIR, or preset=demo for the built-in sample")
-    cls, arguments = schema.block("data", tree["data"])
-    return cls(**arguments)
+    return _make("data", tree["data"])
 
 
 def build_optimizer(tree: dict[str, Any]) -> dict[str, Optimizer]:
     """Optimiser blocks by name: ``main`` (the slot ``optimizer``) and those of ``optimizers``."""
     nodes = {"main": _slot(tree, "optimizer"), **(tree.get("optimizers") or {})}
-    made = {}
-    for name, node in nodes.items():
-        cls, arguments = schema.block("optimizer", node, "optimizer" if name == "main" else f"optimizers.{name}")
-        made[name] = cls(**arguments)
-    return made
+    where = {name: "optimizer" if name == "main" else f"optimizers.{name}" for name in nodes}
+    return {name: _make("optimizer", node, where=where[name]) for name, node in nodes.items()}
 
 
 def build_settings(tree: dict[str, Any]) -> TrainSettings:
@@ -103,13 +95,9 @@ def _objective(name: str, node: dict[str, Any], spec: Spec, optimizers: set[str]
         if slot not in node:
             raise UserError(f"objective {name}: {slot} is missing")
     where = "" if name == "main" else f"objectives.{name}."
-    cls, arguments = schema.block("target", node["target"], f"{where}target")
-    target = cls(spec, **arguments)
+    target = _make("target", node["target"], spec, where=f"{where}target")
     spec = replace(spec, target=target.width)
-    parts = []
-    for slot in ("head", "loss"):
-        cls, arguments = schema.block(slot, node[slot], f"{where}{slot}")
-        parts.append(cls(spec, **arguments))
+    parts = [_make(slot, node[slot], spec, where=f"{where}{slot}") for slot in ("head", "loss")]
     options = schema.objective_options(node, f"objectives.{name}")
     if options["optimizer"] not in optimizers:
         raise UserError(f"objectives.{name}.optimizer: {options['optimizer']!r} is not one of {', '.join(sorted(optimizers))}")
@@ -120,3 +108,14 @@ def _slot(tree: dict[str, Any], slot: str) -> dict[str, Any]:
     if not tree.get(slot):
         raise UserError(f"{slot} is missing: write {slot}=NAME")
     return tree[slot]
+
+
+def _make(slot: str, node: dict[str, Any], *given: Any, where: str = "", modality: str | None = None) -> Any:
+    """The block of a slot. What its constructor refuses is the user's: a value of the right type that makes no sense."""
+    cls, arguments = schema.block(slot, node, where, modality)
+    try:
+        return cls(*given, **arguments)
+    except UserError:
+        raise
+    except (ValueError, RuntimeError, ZeroDivisionError) as error:
+        raise UserError(f"{where or slot}={chosen(node)}: {one_line(str(error))}") from error

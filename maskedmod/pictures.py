@@ -55,7 +55,10 @@ def reconstruct_run(
         target = target / name
     step = saved.name.removeprefix("step_").lstrip("0") or "0"
     recipe = tree.get("recipe") or run.name
-    return save_grid(result, target, samples, keys, f"{recipe}, step {step}", wav)
+    try:
+        return save_grid(result, target, samples, keys, f"{recipe}, step {step}", wav)
+    except OSError as error:
+        raise UserError(f"output={target} cannot be written: {error}") from error
 
 
 def first_batch(modality: Modality, records: Iterable[Record], count: int) -> tuple[dict[str, Any], list[str]]:

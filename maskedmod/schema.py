@@ -100,8 +100,8 @@ def _complete_objective(name: str, node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_scalars(tree: dict[str, Any]) -> None:
-    if isinstance(tree.get("seed", 0), bool) or not isinstance(tree.get("seed", 0), int):
-        raise UserError(f"seed: expected an integer, got {tree['seed']!r}")
+    if type(seed := tree.get("seed", 0)) is not int or not 0 <= seed < 2**63:
+        raise UserError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}")
     if tree.get("resume", "auto") not in ("auto", "never"):
         raise unknown("value", str(tree["resume"]), ("auto", "never"), "of resume")
 

@@ -13,6 +13,7 @@ from maskedmod.context import step_seed
 from maskedmod.data.bad import Bad, BadLog
 from maskedmod.data.batches import read
 from maskedmod.data.stream import RecordStream
+from maskedmod.errors import UserError
 from maskedmod.modality import BadSample, Modality, Record
 
 
@@ -39,12 +40,16 @@ class _Decoded(Sequence[Any]):
 
     @cached_property
     def _all(self) -> list[Any]:
-        good = []
+        good: list[Any] = []
+        bad: Bad | None = None
         for place, record in enumerate(self._chosen()):
             try:
                 good.append(read(self._modality, record, step_seed(self._seed, place)))
             except BadSample as error:
-                self._log.add([Bad(record.key, str(error))])
+                bad = Bad(record.key, str(error))
+                self._log.add([bad])
+        if bad is not None and not good:
+            raise UserError(f"no training sample can be used; the last one that was tried is {bad.key}: {bad.reason}")
         return good
 
     def _chosen(self) -> Iterator[Record]:

@@ -60,6 +60,8 @@ class Transformer(Encoder):
         rescale: bool = False,
     ) -> None:
         super().__init__()
+        if depth < 0:
+            raise ValueError(f"depth must be 0 or more, not {depth}")
         self.width, self.sees, self.causal, self.heads = width, sees, causal, heads
         self.prefix = classes + registers
         self.has_class = classes > 0

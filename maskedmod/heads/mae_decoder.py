@@ -47,6 +47,8 @@ class MaeDecoder(Head):
         rescale: bool = False,
     ) -> None:
         super().__init__()
+        if depth < 0:
+            raise ValueError(f"depth must be 0 or more, not {depth}")
         settings = BlockSettings(width, heads, mlp_ratio, qkv_bias, eps=eps)
         self.embed = nn.Linear(spec.width, width)
         self.positions = SinCos(width) if positions == "sincos" else Table(spec, width, frozen=positions == "frozen")

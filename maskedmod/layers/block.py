@@ -29,6 +29,11 @@ class BlockSettings:
     dropout: float = 0.0
     attention_dropout: float = 0.0
 
+    def __post_init__(self) -> None:
+        for name in ("width", "heads", "mlp_ratio"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+
 
 def make_norm(kind: str, width: int, eps: float) -> nn.Module:
     """LayerNorm or RMSNorm."""

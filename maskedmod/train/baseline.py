@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from maskedmod.context import Step, View
+from maskedmod.errors import UserError
 from maskedmod.model import MaskedModel, Objective
 from maskedmod.schedules import value
 from maskedmod.tokens import Where
@@ -112,9 +113,13 @@ class MeanPredictor:
 
     def load(self, path: Path, device: torch.device) -> None:
         """Read what ``save`` wrote."""
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        self.tables = {name: table.to(device) for name, table in load_file(path).items()}
+        try:
+            self.tables = {name: table.to(device) for name, table in load_file(path).items()}
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{path} cannot be read ({error}); delete it, then it is measured again") from error
 
 
 def _everywhere(view: View) -> Where:

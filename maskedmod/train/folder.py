@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from maskedmod.errors import UserError
+from maskedmod.recipe_file import load_tree
 from maskedmod.train import checkpoint
 
 FREE = {"out", "resume", "init", "recipe", "preset", "stages", "presets"}
@@ -19,6 +20,8 @@ FREE_TRAIN = {
     "tensorboard", "threads", "device", "distributed",
 }  # fmt: skip
 """What may differ when a run goes on: none of it changes what is learned."""
+MEASURED = ("statistics.json", "baseline.safetensors", "bad_samples.jsonl")
+"""Left by an attempt that ended before its first checkpoint: it may have had other data, so they are made anew."""
 
 
 def open_run(out: Path, tree: dict[str, Any]) -> None:
@@ -26,16 +29,21 @@ def open_run(out: Path, tree: dict[str, Any]) -> None:
     that has begun while ``resume=never``."""
     import yaml
 
+    if out.exists() and not out.is_dir():
+        raise UserError(f"out={out} is a file; name a folder")
     begun = checkpoint.complete(out / "checkpoints")
     if begun and tree.get("resume") == "never":
         raise UserError(f"out={out} holds a run already ({begun[-1].name}); name another folder, or resume=auto to go on")
     recipe = out / "recipe.yaml"
     if begun and recipe.exists():
-        _compare(out, yaml.safe_load(recipe.read_text()) or {}, tree)
+        _compare(out, load_tree(recipe), tree)
     elif out.exists() and not recipe.exists() and any(out.iterdir()):
         raise UserError(f"out={out} is not empty and holds no run; name another folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
+        if not begun:
+            for name in MEASURED:
+                (out / name).unlink(missing_ok=True)
         write(recipe, yaml.safe_dump(plain(tree), sort_keys=False, allow_unicode=True))
         write(out / "environment.json", json.dumps(environment(), indent=1))
     except OSError as error:

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from maskedmod.errors import UserError
+from maskedmod.errors import UserError, one_line
 from maskedmod.train.settings import TrainSettings
 from maskedmod.train.stop import Interrupted
 
@@ -148,14 +148,30 @@ def processes(settings: TrainSettings) -> Iterator[Parallel]:
 def _device(name: str, local_rank: int) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"train.device={name}: no such device; accepted are auto, cpu, cuda, cuda:1 and so on") from None
+    if device.type not in ("cpu", "cuda"):
+        _try(device)
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise UserError(f"train.device={name}: torch sees no CUDA device; use train.device=cpu")
         if device.index is None:
             device = torch.device("cuda", local_rank)
+        if device.index >= torch.cuda.device_count():
+            raise UserError(f"train.device={device}: torch sees {torch.cuda.device_count()} CUDA devices, counted from 0")
         torch.cuda.set_device(device)
     return device
+
+
+def _try(device: torch.device) -> None:
+    """UserError for a kind of device that torch knows by name and cannot train on here."""
+    try:
+        torch.Generator(device)
+        torch.ones(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"train.device={device}: torch cannot use it here ({one_line(str(error), 120)})") from None
 
 
 def to_device(thing: Any, device: torch.device) -> Any:
@@ -192,6 +208,9 @@ def prepare_units(units: Sequence[nn.Module], settings: TrainSettings) -> None:
         if settings.activation_checkpointing:
             forward = partial(checkpoint, forward, use_reentrant=False)
         if settings.compile:
-            forward = torch.compile(forward, backend=settings.compile_backend)
+            try:
+                forward = torch.compile(forward, backend=settings.compile_backend)
+            except RuntimeError as error:  # a backend of this name does not exist
+                raise UserError(f"train.compile_backend={settings.compile_backend}: {one_line(str(error), 200)}") from None
         if forward is not unit.forward:
             unit.forward = forward

@@ -103,8 +103,10 @@ def _any(records: Any) -> bool:
 
 def _statistics(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Those of the run, measured once: what is trained and what goes on must be normalised alike."""
+    from maskedmod.zoo.run_folder import statistics
+
     if path.exists():
-        return dict(json.loads(path.read_text()))
+        return statistics(path.parent)
     found = measure()
     if found:
         write(path, json.dumps(found, indent=1))
@@ -138,12 +140,13 @@ def _pictures(
 
 def _finish(out: Path, trainer: Trainer) -> None:
     """Pictures of the last checkpoint and the report; what was left out is said."""
+    from maskedmod.data.bad import BadLog
     from maskedmod.pictures import drawable, reconstruct_run
     from maskedmod.report import write_report
 
-    bad = getattr(trainer.loader, "bad", None)
-    if bad is not None and bad.keys:
-        _say(f"{len(bad.keys)} samples could not be read and were left out: {out / 'bad_samples.jsonl'}")
+    bad = BadLog("skip", out / "bad_samples.jsonl")  # what all loaders and processes wrote, validation and earlier runs included
+    if bad.keys:
+        _say(f"{len(bad.keys)} {'sample' if len(bad.keys) == 1 else 'samples'} could not be read and left out: {bad.path}")
     if drawable(trainer.module):  # type: ignore[arg-type]
         try:
             reconstruct_run(out)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.context import Context, step_seed
+from maskedmod.errors import UserError
 from maskedmod.model import MaskedModel
 from maskedmod.train.baseline import MeanPredictor
 from maskedmod.train.parallel import Parallel, seed_all, to_device
@@ -76,7 +77,8 @@ class Validator:
                 for key, loss in losses.items():
                     sums[key] = sums.get(key, 0.0) + loss.double() * samples
         if not sums:
-            raise ValueError("the validation data has no sample for one of the processes; use fewer processes or more data")
+            several = " in one of the processes; use fewer of them or more data" if self.parallel.world > 1 else ""
+            raise UserError(f"no validation sample could be used{several}")
         both = torch.stack([*sums.values(), torch.tensor(count, device=self.parallel.device, dtype=torch.float64)])
         *totals, count = self.parallel.total(both).tolist()
         return {key: total / count for key, total in zip(sums, totals, strict=True)}

@@ -20,7 +20,7 @@ MODES = {1: ("L", "1"), 3: ("RGB",), 4: ("RGBA", "CMYK")}
 """Pillow's modes that have a number of channels already (1-bit images become 0 and 255)."""
 
 CONVERTIBLE = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, zlib.error, struct.error, Pillow.DecompressionBombError)
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, zlib.error, struct.error)
 """What Pillow raises for files that are cut off or altered."""
 
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -68,6 +68,8 @@ def _from_file(raw: bytes, channels: int, convert: bool, least: tuple[int, int] 
     except UnidentifiedImageError:
         if not tiff:
             raise BadSample(f"not an image file (it begins with {raw[:8]!r})") from None
+    except Pillow.DecompressionBombError as error:
+        raise BadSample(f"the image is too large to be read safely: {error}") from None
     except DAMAGED as error:
         raise BadSample(f"the image file is damaged or cut off: {error}") from None
     return _from_array(_tiff(raw), channels)
@@ -75,9 +77,9 @@ def _from_file(raw: bytes, channels: int, convert: bool, least: tuple[int, int] 
 
 def _from_picture(picture: Pillow.Image, channels: int, convert: bool, least: tuple[int, int] | None) -> Tensor:
     if picture.mode.startswith("I;16"):
-        return _from_array(np.asarray(picture).astype(np.uint16), channels)
+        return _grey(np.asarray(picture).astype(np.uint16), channels, convert)
     if picture.mode in ("I", "F"):
-        return _from_array(np.asarray(picture).astype(np.float32), channels)
+        return _grey(np.asarray(picture).astype(np.float32), channels, convert)
     if "16B" in _raw_mode(picture) and not convert:
         raise BadSample("16-bit colour would be read with 8 bits; save it as TIFF or .npy, or allow it with convert=true")
     if picture.mode not in MODES.get(channels, ()):
@@ -91,6 +93,12 @@ def _from_picture(picture: Pillow.Image, channels: int, convert: bool, least: tu
     picture = _reduce(picture, least)
     pixels = np.asarray(picture)
     return torch.from_numpy(np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), np.uint8, order="C"))
+
+
+def _grey(pixels: np.ndarray, channels: int, convert: bool) -> Tensor:
+    """A deep grey picture ``[H, W]``; three equal channels where RGB is asked for, as with 8 bits."""
+    found = _from_array(pixels, 1 if convert and channels == 3 else channels)
+    return found.expand(channels, -1, -1).contiguous()
 
 
 def _draft(picture: Pillow.Image, channels: int, least: tuple[int, int] | None) -> None:
