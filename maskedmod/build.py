@@ -118,4 +118,5 @@ def _make(slot: str, node: dict[str, Any], *given: Any, where: str = "", modalit
     except UserError:
         raise
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
-        raise UserError(f"{where or slot}={chosen(node)}: {one_line(str(error))}") from error
+        place, text = f"{where or slot}={chosen(node)}", one_line(str(error))
+        raise UserError(text if text.startswith((place, f"{slot}.")) else f"{place}: {text}") from error

@@ -93,6 +93,9 @@ def stages(tree: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     made = []
     for number, stage in enumerate(tree["stages"], 1):
         layer = {key: value for key, value in stage.items() if key != "name"}
+        for key in layer:
+            if key not in KEYS:
+                raise unknown("key", str(key), ("name", *KEYS), f"in stage {number}")
         whole = copy.deepcopy({key: value for key, value in tree.items() if key != "stages"})
         _drop_rivals(whole, [f"train.{key}" for key in layer.get("train", {})])
         lay_over(whole, layer, f"stage {number}: ")

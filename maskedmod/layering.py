@@ -26,7 +26,7 @@ def lay_over(tree: dict[str, Any], layer: dict[str, Any], where: str) -> None:
         elif key in ("objectives", "optimizers"):
             _lay_named(tree, key, value, where)
         elif key == "train":
-            tree[key] = _merged(tree.get(key) or {}, _dict(value, f"{_place(where)}{key}"))
+            tree[key] = _merged(tree.get(key) or {}, _dict(value, f"{where}{key}"))
         elif key == "stages":
             tree[key] = _stages(value, where)
         else:
@@ -58,14 +58,14 @@ def _block(slot: str, value: Any, current: str | None, where: str, modality: str
     if isinstance(value, str):
         return _known(slot, value, where, modality), {}
     if not isinstance(value, dict):
-        raise UserError(f"{_place(where)}{slot} expects a block's name or {{name: {{arguments}}}}, got {value!r}")
+        raise UserError(f"{where}{slot} expects a block's name or {{name: {{arguments}}}}, got {value!r}")
     if len(value) == 1:
         ((name, inner),) = value.items()
         if (inner is None or isinstance(inner, dict)) and _names_block(slot, str(name), inner, current, modality):
             return _known(slot, str(name), where, modality), inner or {}
     if current is None:
         known = ", ".join(catalog.names(slot, modality))
-        raise UserError(f"{_place(where)}no {slot} block is chosen; write {slot}=NAME, one of {known}")
+        raise UserError(f"{where}no {slot} block is chosen; write {slot}=NAME, one of {known}")
     return current, value
 
 
@@ -110,13 +110,8 @@ def _stages(value: Any, where: str) -> list[dict[str, Any]]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(stage, dict) for stage in value):
-        raise UserError(f"{_place(where)}stages expects a list of {{name: ..., overrides}}, got {value!r}")
+        raise UserError(f"{where}stages expects a list of {{name: ..., overrides}}, got {value!r}")
     return value
-
-
-def _place(where: str) -> str:
-    """Where a message begins; a word of the command line needs none, the message names its key."""
-    return "" if where.endswith("=") else where
 
 
 def _merged(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:

@@ -48,8 +48,9 @@ class _Decoded(Sequence[Any]):
             except BadSample as error:
                 bad = Bad(record.key, str(error))
                 self._log.add([bad])
-        if bad is not None and not good:
-            raise UserError(f"no training sample can be used; the last one that was tried is {bad.key}: {bad.reason}")
+        if not good:
+            tried = "there is none" if bad is None else f"the last one that was tried is {bad.key}: {bad.reason}"
+            raise UserError(f"no training sample can be used; {tried}")
         return good
 
     def _chosen(self) -> Iterator[Record]:

@@ -65,10 +65,10 @@ class Transformer(Encoder):
         self.width, self.sees, self.causal, self.heads = width, sees, causal, heads
         self.prefix = classes + registers
         self.has_class = classes > 0
-        self.embed = embedding(width)
         settings = BlockSettings(
             width, heads, mlp_ratio, qkv_bias, qk_norm, norm, eps, norm_place, activation, layer_scale, dropout, attention_dropout
         )
+        self.embed = embedding(width)
         rates = torch.linspace(0, drop_path, depth, device="cpu").tolist()
         self.blocks = nn.ModuleList(Block(settings, rate) for rate in rates)
         self.norm = make_norm(norm, width, eps) if final_norm and norm_place == "pre" else nn.Identity()

@@ -77,6 +77,8 @@ class Random(Mask):
         super().__init__()
         if not isinstance(ratio, Ramp | RatioSampler) and not 0.0 < ratio < 1.0:
             raise ValueError(f"mask.ratio must lie between 0 and 1, not {ratio}")
+        if isinstance(ratio, Ramp) and not (0.0 <= ratio.start <= 1.0 and 0.0 <= ratio.end <= 1.0):
+            raise ValueError(f"mask.ratio must stay between 0 and 1, not go from {ratio.start} to {ratio.end}")
         self.ratio, self.count, self.unit, self.scope, self.bernoulli = ratio, count, unit, scope, bernoulli
         self.ignore, self.corrupt, self.per_sample = ignore, corrupt, masks_per_sample
 
