@@ -29,6 +29,8 @@ from maskedmod.errors import UserError
 
 def run(words: Sequence[str]) -> int:
     """Resolve, then train every stage."""
+    import numpy  # noqa: F401  (before torch, which imports it in C, swallows a Ctrl-C meanwhile and goes on without numpy)
+
     first = int(os.environ.get("RANK", "0")) == 0
     tree = resolve(words, say=print if first else _silent)
     if not tree.get("data"):
