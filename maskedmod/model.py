@@ -171,6 +171,9 @@ class MaskedModel(nn.Module):
 
     def _check(self) -> None:
         """What blocks need of one another, before anything is computed."""
+        used = self.mask.needs_teacher or any(objective.target.needs_teacher for _, objective in self._each())
+        if self.teacher is not None and not used:
+            raise ValueError("a teacher is named, but neither the mask nor a target uses it; take it out with teacher=null")
         if self.teacher is None and self.mask.needs_teacher:
             raise ValueError("this mask needs a teacher; add teacher=ema or another")
         for name, objective in self._each():

@@ -210,7 +210,8 @@ class MaskSet:
         if region == "masked":
             index, valid = self.targets, self.target_valid
         elif region == "visible":
-            index, valid = (self.keep, None) if self.packed else (self.keep[:, None], _wide(self.keep_valid))
+            wide = None if self.keep_valid is None else self.keep_valid[:, None]
+            index, valid = (self.keep, None) if self.packed else (self.keep[:, None], wide)
         else:
             n = self.role.shape[-1]
             index = torch.arange(n, device=self.role.device)
@@ -223,10 +224,6 @@ class MaskSet:
             picked = take(self.weight, index)
             weight = picked if weight is None else picked * weight
         return Where(index, weight)
-
-
-def _wide(x: Tensor | None) -> Tensor | None:
-    return None if x is None else x[:, None]
 
 
 def take(x: Tensor, index: Tensor) -> Tensor:
