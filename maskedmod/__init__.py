@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for editors and type checkers
+    from maskedmod.model import MaskedModel
+    from maskedmod.zoo import load
 
 __version__ = "0.1.0"
 

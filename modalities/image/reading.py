@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 from torch import Tensor
 
-from maskedmod.modality import BadSample
+from maskedmod.modality import BadSample, altered
 
 MODES = {1: ("L", "1"), 3: ("RGB",), 4: ("RGBA", "CMYK")}
 """Pillow's modes that have a number of channels already (1-bit images become 0 and 255)."""
@@ -84,13 +84,22 @@ def _from_picture(picture: Pillow.Image, channels: int, convert: bool, least: tu
         bands = len(picture.getbands())
         if not convert or channels not in (1, 3) or picture.mode not in CONVERTIBLE:
             raise BadSample(f"image mode {picture.mode} has {bands} channels, expected {channels}")
+    if "16B" in _raw_mode(picture):
+        altered("16-bit colour read with 8 bits")
+    if getattr(picture, "is_animated", False):
+        altered("only the first of its pictures used")
     _draft(picture, channels, least)
     mode = MODES[channels][0] if channels in (1, 3) else picture.mode
     if picture.mode != mode:
+        altered(f"{picture.mode} converted to {mode}" + (", transparency dropped" if _transparent(picture, mode) else ""))
         picture = picture.convert(mode)
     picture = _reduce(picture, least)
     pixels = np.asarray(picture)
     return torch.from_numpy(np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), np.uint8, order="C"))
+
+
+def _transparent(picture: Pillow.Image, mode: str) -> bool:
+    return "A" not in mode and ("A" in picture.mode or "transparency" in picture.info)
 
 
 def _draft(picture: Pillow.Image, channels: int, least: tuple[int, int] | None) -> None:
