@@ -10,6 +10,7 @@ from maskedmod.errors import UserError
 from maskedmod.layering import INNER, chosen
 
 if TYPE_CHECKING:
+    from maskedmod.encoders import Encoder
     from maskedmod.masks import Mask
     from maskedmod.modality import Modality
     from maskedmod.model import MaskedModel, Objective
@@ -40,6 +41,12 @@ def build_mask(tree: dict[str, Any], spec: Spec) -> Mask:
     return cls(spec, **arguments)
 
 
+def build_encoder(tree: dict[str, Any], modality: Modality) -> Encoder:
+    """The encoder alone, with its embedding."""
+    cls, arguments = schema.block("encoder", _slot(tree, "encoder"))
+    return cls(modality.spec, modality.embedding, **arguments)
+
+
 def build_model(tree: dict[str, Any], modality: Modality | None = None) -> MaskedModel:
     """The whole model on the current default device, drawing its first weights from torch's global generator.
 
@@ -49,8 +56,7 @@ def build_model(tree: dict[str, Any], modality: Modality | None = None) -> Maske
 
     modality = modality if modality is not None else build_modality(tree)
     spec = modality.spec
-    cls, arguments = schema.block("encoder", _slot(tree, "encoder"))
-    encoder = cls(spec, modality.embedding, **arguments)
+    encoder = build_encoder(tree, modality)
     spec = replace(spec, width=encoder.width, sees=encoder.sees)
     teacher: Teacher | None = None
     if tree.get("teacher"):
