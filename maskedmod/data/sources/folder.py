@@ -47,6 +47,10 @@ class Folder(Source):
         root, names = self._found[split]
         return expanded(FileRecords(root, names, self.label), modality)
 
+    def everything(self, modality: Modality) -> Sequence[Record]:
+        """Every file under ``path`` in one list, whatever would train or validate. Raises UserError when there is none."""
+        return FileRecords(self.path, self._list(self.path, modality), self.label)
+
     def _collect(self, modality: Modality) -> dict[Split, tuple[Path, list[str]]]:
         if self.val_pattern is not None:
             names = self._list(self.path, modality)
