@@ -48,5 +48,6 @@ def predict(model: MaskedModel, batch: dict[str, Any], ctx: Context) -> Predicti
         else:
             wrong = (guess - goal).pow(2).mean(-1)
             target = scatter(goal.float(), where.index, weight, n).masked_fill(~masked[..., None], float("nan"))
-        parts = (masked, values, target, weighted_mean(wrong, weight))
-        return Prediction(view.tokens, *(part[::every].cpu() for part in parts), discrete=discrete)
+        error = weighted_mean(wrong, weight)
+        masked, values, target, error = (part[::every].cpu() for part in (masked, values, target, error))
+        return Prediction(view.tokens, masked, values, target, error, discrete)

@@ -45,7 +45,7 @@ VERB_KEYS = {
     "cp": ("recipe", "output"),
     "eval": EVAL_KEYS,
     "embed": ("checkpoint", "input", "output", "pool", "layer", "batch_size", "workers", "device", "resume", "data"),
-    "reconstruct": ("checkpoint", "input", "output", "samples", "seed", "wav", "mask"),
+    "reconstruct": ("checkpoint", "input", "output", "samples", "columns", "seed", "wav", "mask"),
 }
 PLAIN = {"ls": PARTS, "completion": tuple(SCRIPTS)}
 

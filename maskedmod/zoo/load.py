@@ -24,10 +24,11 @@ def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any
     and every parameter of the model must be accounted for, else UserError lists them; False only reports them.
     """
     if _of_a_run(Path(path)):
-        from maskedmod.zoo.run_folder import baseline, find, load_run
+        from maskedmod.zoo import run_folder
 
-        model, tree = load_run(path)
-        return Loaded(model, Report("run", list(model.state_dict())), "run", tree, baseline(find(path)[0]))
+        model, tree = run_folder.load_run(path)
+        baseline = run_folder.baseline(run_folder.find(path)[0])
+        return Loaded(model, Report("run", list(model.state_dict())), "run", tree, baseline)
     source = read(path)
     chosen = find(source, layout)
     values = settle(chosen, source, settings or {})
