@@ -43,6 +43,6 @@ class Backbone(nn.Module):
                 raise UserError(f"{type(self.modality).__name__}: give the batch, a dict; its signal is no single tensor")
             signal = {key: signal}
         elif not key or key not in signal:
-            signal = self.modality.prepare(signal, Context(training=self.training))
+            signal = self.modality.prepare(signal, Context(training=self.encoder.training))
         views = self.modality.tokenize(signal)
         return views["main"] if "main" in views else next(iter(views.values()))

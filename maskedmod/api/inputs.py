@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+from PIL.Image import Image as Picture
 from torch import Tensor
 
 from maskedmod.data.columns import cell
 from maskedmod.errors import UserError, one_line
 from maskedmod.modality import BadSample, Modality, Record
 
-if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
-
-Wave: TypeAlias = "tuple[np.ndarray[Any, Any] | Tensor, int]"
-Sample: TypeAlias = "str | Path | bytes | Picture | np.ndarray[Any, Any] | Tensor | Wave | Mapping[str, Any] | Record"
-Input: TypeAlias = "Sample | Iterable[Sample]"
+Wave: TypeAlias = tuple[np.ndarray[Any, Any] | Tensor, int]
+Sample: TypeAlias = str | Path | bytes | Picture | np.ndarray[Any, Any] | Tensor | Wave | Mapping[str, Any] | Record
+Input: TypeAlias = Sample | Iterable[Sample]
 """``Sample``: one of a modality's samples: a path, the bytes of a file, a PIL image, an array or a tensor, ``(wave, rate)``, a
 cell of a Hugging Face data set, or a Record. ``Input``: one or many."""
 

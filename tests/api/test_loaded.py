@@ -56,8 +56,9 @@ def test_every_form_of_an_image_gives_the_same_row(image: Loaded, photo: Pillow.
     expected = image.embed(photo)
     assert expected.shape == (1, 24) and expected.dtype == torch.float32 and bool(expected.isfinite().all())
     for form in forms:
-        torch.testing.assert_close(image.embed(form), expected, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(image.embed([form, form]), expected.expand(2, -1), rtol=1e-4, atol=1e-5)
+        near = 2e-3 if isinstance(form, torch.Tensor) and form.is_floating_point() else 1e-5  # bicubic overshoots 8 bits
+        torch.testing.assert_close(image.embed(form), expected, rtol=0, atol=near)
+        torch.testing.assert_close(image.embed([form, form]), expected.expand(2, -1), rtol=0, atol=near)
     for batch in (tensor[None].expand(3, -1, -1, -1), np.stack([array] * 3), (form for form in forms[:3])):
         assert image.embed(batch, batch_size=2).shape == (3, 24)
 
@@ -116,12 +117,12 @@ def test_what_cannot_be_used_is_named(image: Loaded, photo: Pillow.Image, tmp_pa
     with pytest.raises(UserError, match=r"broken\.png: not an image file"):
         image.embed([photo, broken])
     with pytest.raises(UserError, match="item 1: array of shape"):
-        image.embed([photo, np.zeros((3, 3, 7), np.uint8)])
+        image.embed([photo, np.zeros((5, 5, 7), np.uint8)])
     with pytest.raises(UserError, match="is a folder"):
         image.embed(tmp_path)
     with pytest.raises(UserError, match="nothing was given"):
         image.embed([])
-    with pytest.raises(UserError, match="int is no sample"):
+    with pytest.raises(UserError, match="item 0: int is no image"):
         image.embed(3)  # type: ignore[arg-type]
 
 
@@ -184,6 +185,6 @@ def test_the_encoder_is_a_plain_module_that_trains(image: Loaded, audio: Loaded,
 def test_types_are_there_for_editors() -> None:
     import typing
 
-    hints = typing.get_type_hints(Loaded.tokenize, localns={"Picture": Pillow.Image})
+    hints = typing.get_type_hints(Loaded.tokenize)
     assert hints["return"].__name__ == "Tokens"
     assert maskedmod.load.__annotations__["return"] == "Loaded"
