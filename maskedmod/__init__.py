@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for editors and type checkers
     from maskedmod.api.create import create
     from maskedmod.model import MaskedModel
-    from maskedmod.zoo import load
+    from maskedmod.zoo.load import load
 
 __version__ = "0.1.0"
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from .demo import DemoClips
     from .fbank import Filterbank, kaldi_fbank
     from .listen import griffin_lim
-    from .models import model, models
+    from .named import model, models
     from .patches import Lattice
     from .reading import read_clip
     from .resampling import resample
@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # for editors and type checkers
 _HOME = {
     "Audio": "adapter",
     "Roll": "augment.roll",
-    "model": "models",
-    "models": "models",
+    "model": "named",
+    "models": "named",
     "Filterbank": "fbank",
     "kaldi_fbank": "fbank",
     "resample": "resampling",

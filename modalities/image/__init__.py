@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for editors and type checkers
     from .adapter import Image
     from .augment.crop import Crop
-    from .models import model, models
+    from .named import model, models
     from .patches import patchify, unpatchify
     from .reading import decode
     from .resampling import resample
@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # for editors and type checkers
 _HOME = {
     "Image": "adapter",
     "Crop": "augment.crop",
-    "model": "models",
-    "models": "models",
+    "model": "named",
+    "models": "named",
     "decode": "reading",
     "resample": "resampling",
     "patchify": "patches",

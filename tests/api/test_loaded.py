@@ -188,3 +188,16 @@ def test_types_are_there_for_editors() -> None:
     hints = typing.get_type_hints(Loaded.tokenize)
     assert hints["return"].__name__ == "Tokens"
     assert maskedmod.load.__annotations__["return"] == "Loaded"
+
+
+def test_models_by_name() -> None:
+    from maskedmod.modalities import audio, image
+
+    fresh = image.model("mae", *SMALL, "modality.mean=imagenet", "modality.std=imagenet", preset="tiny")
+    assert "mae" in image.models() and audio.models() == ["audio_mae", "mask_spec"]
+    assert fresh.embed(list(fresh.modality.demo("val"))[:1]).shape == (1, 24)
+    same = maskedmod.create("mae", *SMALL, preset="tiny").model.encoder.state_dict()
+    assert all(torch.equal(same[key], value) for key, value in fresh.model.encoder.state_dict().items())
+    assert image.Crop().forward and audio.Roll and image.decode and audio.read_clip
+    with pytest.raises(UserError, match="did you mean mae"):
+        maskedmod.create("mea")
