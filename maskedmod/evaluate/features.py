@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,8 @@ from maskedmod.errors import UserError
 from maskedmod.modality import Modality, Record
 from maskedmod.tokens import Latent
 
-Pool = Literal["mean", "cls", "both"]
+Pool = Literal["mean", "cls", "both", "axis"]
+POOLS = get_args(Pool)
 Reader = Callable[[dict[str, Any]], Tensor]
 """A prepared batch -> features ``[B, D]``."""
 
@@ -94,10 +96,25 @@ def encoder_reader(encoder: nn.Module, modality: Modality, pool: Pool = "mean") 
 
 def pooled(latent: Latent, pool: Pool) -> Tensor:
     """``mean`` over valid tokens, ``cls``: the class token, ``both``: the two side by side, ``[B, D]`` or ``[B, 2D]``.
-    UserError when a class token is asked for and the encoder has none."""
+    ``axis``: mean over the first axis of the grid, the places along the others side by side, ``[B, F * D]``: of a spectrogram the
+    mean over time of all frequencies (MSM-MAE, Niizumi et al. 2022, section 3.3).
+    UserError when a class token is asked for and the encoder has none, or an axis and there is no grid of two."""
     if pool == "mean":
         return latent.mean()
+    if pool == "axis":
+        return _over_first_axis(latent)
     if latent.prefix is None or not latent.has_class:
         raise UserError(f"pool={pool}: this encoder has no class token; pool=mean works for every encoder")
     token = latent.prefix[:, 0]
     return token if pool == "cls" else torch.cat([token, latent.mean()], dim=1)
+
+
+def _over_first_axis(latent: Latent) -> Tensor:
+    x, layout = latent.tokens, latent.layout
+    if layout.grid is None or len(layout.grid) < 2 or x.ndim != 3 or x.shape[1] != math.prod(layout.grid):
+        raise UserError("pool=axis: these tokens lie on no grid of two axes or more; pool=mean works for every encoder")
+    b, n, d = x.shape
+    weight = x.new_ones(b, n) if layout.valid is None else layout.valid.to(x.dtype)
+    weight = weight.reshape(b, layout.grid[0], -1, 1)
+    total = (x.reshape(b, layout.grid[0], -1, d) * weight).sum(1)
+    return (total / weight.sum(1).clamp(min=1)).flatten(1)

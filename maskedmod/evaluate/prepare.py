@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from maskedmod.build import build_encoder, build_source
 from maskedmod.errors import UserError
-from maskedmod.evaluate.features import Features, Pool, Reader, encoder_reader, extract
+from maskedmod.evaluate.features import POOLS, Features, Pool, Reader, encoder_reader, extract
 from maskedmod.evaluate.labels import missing
 from maskedmod.evaluate.splits import disjoint
 from maskedmod.modality import Modality, Record
@@ -25,7 +25,7 @@ ROWS = (TRAINED, RANDOM, RAW)
 
 @dataclass(frozen=True)
 class Settings:
-    """``pool``: mean, cls or both. ``encoder``: the student, or its teacher. ``seeds``: how many. ``folds``: 0 for the data
+    """``pool``: see ``features.pooled``. ``encoder``: the student, or its teacher. ``seeds``: how many. ``folds``: 0 for the data
     source's own split, else that many folds over all its samples. ``samples``: at most so many training samples, drawn with
     seed 0 (None: all). ``device``: None takes a GPU when there is one."""
 
@@ -40,7 +40,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, value, accepted in (
-            ("pool", self.pool, ("mean", "cls", "both")),
+            ("pool", self.pool, POOLS),
             ("encoder", self.encoder, ("student", "teacher")),
         ):
             if value not in accepted:

@@ -13,7 +13,7 @@ protocol=NAME     knn (k=20 temperature=0.07), linear (grid=[C, ...]), svm (grid
 data=, data.*     laid over the run's recipe; the parts are the source's own (train, val)
 seeds=3           random initialisations, and draws of the part that settings are chosen on
 folds=0           judge by folds over all samples in place of the source's split
-pool=mean         mean over tokens, cls (class token), both
+pool=mean         mean over tokens, cls (class token), both, axis (mean over time, all frequencies side by side)
 encoder=student   or teacher, where the method has one
 samples=N         at most so many training samples, drawn with seed 0
 output=FILE       default: eval.json in the run folder
