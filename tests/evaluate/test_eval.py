@@ -115,3 +115,14 @@ def test_raw_features_of_any_tokens() -> None:
     packed = Layout(cu_seqlens=torch.tensor([0, 3, 4], dtype=torch.int32), max_seqlen=3)
     shares = token_statistics(Tokens(ids, torch.zeros(4, 1), packed), 3)
     assert torch.allclose(shares, torch.tensor([[1 / 3, 2 / 3, 0], [0, 0, 1]]))
+
+
+def test_the_commands_of_the_page_are_words_that_exist() -> None:
+    from maskedmod.config import split_words
+    from maskedmod.verbs.eval import KEYS
+
+    page = (Path(__file__).resolve().parents[2] / "docs" / "evaluate.md").read_text(encoding="utf-8")
+    commands = [line.partition("  #")[0].split() for line in page.splitlines() if line.startswith("maskedmod eval")]
+    assert len(commands) > 5
+    for command in commands:
+        assert split_words([word.strip("'") for word in command[2:]], KEYS)
