@@ -112,7 +112,7 @@ def _readers(number: int, one: Loaded, tree: dict[str, Any], settings: Settings,
 
 
 def _untrained(tree: dict[str, Any], modality: Modality, seed: int) -> nn.Module:
-    """The recipe's encoder with the first weights of this seed; the global random state is as before afterwards."""
+    """The recipe's encoder with the first weights of this seed; the random state of the CPU is as before afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build_encoder(tree, modality)
