@@ -5,12 +5,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for editors and type checkers
+    from maskedmod.api.create import create
+    from maskedmod.model import MaskedModel
+    from maskedmod.zoo.load import load
 
 __version__ = "0.1.0"
 
-_LAZY = {"load": ("maskedmod.zoo", "load"), "MaskedModel": ("maskedmod.model", "MaskedModel")}
-__all__ = ["__version__", "load", "MaskedModel"]
+_LAZY = {
+    "load": ("maskedmod.zoo", "load"),
+    "create": ("maskedmod.api.create", "create"),
+    "MaskedModel": ("maskedmod.model", "MaskedModel"),
+}
+__all__ = ["__version__", "create", "load", "MaskedModel"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ from maskedmod.errors import UserError, one_line
 from maskedmod.layering import INNER, chosen
 
 if TYPE_CHECKING:
+    from maskedmod.encoders import Encoder
     from maskedmod.masks import Mask
     from maskedmod.modality import Modality
     from maskedmod.model import MaskedModel, Objective
@@ -38,6 +39,12 @@ def build_mask(tree: dict[str, Any], spec: Spec) -> Mask:
     return mask
 
 
+def build_encoder(tree: dict[str, Any], modality: Modality) -> Encoder:
+    """The encoder alone, with its embedding."""
+    encoder: Encoder = _make("encoder", _slot(tree, "encoder"), modality.spec, modality.embedding)
+    return encoder
+
+
 def build_model(tree: dict[str, Any], modality: Modality | None = None) -> MaskedModel:
     """The whole model on the current default device, drawing its first weights from torch's global generator.
 
@@ -47,7 +54,7 @@ def build_model(tree: dict[str, Any], modality: Modality | None = None) -> Maske
 
     modality = modality if modality is not None else build_modality(tree)
     spec = modality.spec
-    encoder = _make("encoder", _slot(tree, "encoder"), spec, modality.embedding)
+    encoder = build_encoder(tree, modality)
     spec = replace(spec, width=encoder.width, sees=encoder.sees)
     teacher: Teacher | None = None
     if tree.get("teacher"):

@@ -52,6 +52,13 @@ def resolve_names(overrides: Sequence[str], say: Callable[[str], None] | None = 
     return head | {key: tree[key] for key in KEYS if key in tree} | {k: tree.get(k, v) for k, v in SCALARS.items()}
 
 
+def with_words(tree: dict[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """A copy of a resolved tree with words such as ``mask.ratio=0.5`` laid over it."""
+    out = copy.deepcopy(tree)
+    _lay_words(out, split_words(words))
+    return out
+
+
 def split_words(words: Iterable[str], known: Sequence[str] = WORDS) -> list[tuple[str, Any]]:
     """``key=value`` words -> pairs with YAML values; the first part of every key is one of ``known``."""
     pairs = []

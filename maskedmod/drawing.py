@@ -24,17 +24,18 @@ class Stage:
     strong: bool = False
 
 
-def grid_picture(stages: Sequence[Stage], titles: Sequence[str], headline: str, caption: str) -> Any:
+def grid_picture(stages: Sequence[Stage], titles: Sequence[str], headline: str, caption: str, columns: int | None = None) -> Any:
     """One PIL image of all stages of all samples.
 
     Panels that are not much wider than tall stand in columns, one per sample, with a row per stage. Wide ones (spectrograms)
     are stacked per sample, so that the time axes of the stages lie over one another, two samples side by side.
+    ``columns``: how many samples stand side by side instead.
     """
     count = len(stages[0].images)
     height = max(image.shape[0] for image in stages[0].images)
     width = max(image.shape[1] for image in stages[0].images)
     wide = width > 2.5 * height
-    across = min(count, 2 if wide else 4 if width > 1.5 * height else 8)
+    across = min(count, columns or (2 if wide else 4 if width > 1.5 * height else 8))
     cell_w = min(720, max(420, width)) if wide else (176 if across > 4 else 300)
     cell = Cell(across, cell_w, max(56 if wide else 32, round(cell_w * height / width)), cell_w / width)
     return (_stacked if wide else _columns)(stages, titles, (headline, caption), cell)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -38,6 +40,27 @@ class BadSample(ValueError):  # noqa: N818 - it is a fact about data, not a faul
     """A sample that cannot be used. The message says what is wrong; the loader adds the key and raises or counts."""
 
 
+_CHANGES: ContextVar[list[str] | None] = ContextVar("changes", default=None)
+
+
+def altered(what: str) -> None:
+    """A reader says here what a usable sample lost or had converted (``transparency dropped``). Heard inside ``changes()``."""
+    heard = _CHANGES.get()
+    if heard is not None:
+        heard.append(what)
+
+
+@contextmanager
+def changes() -> Iterator[list[str]]:
+    """The list that ``altered`` adds to while samples are read inside this block."""
+    heard: list[str] = []
+    token = _CHANGES.set(heard)
+    try:
+        yield heard
+    finally:
+        _CHANGES.reset(token)
+
+
 class Modality(nn.Module, ABC):
     """Base of adapters; constructor arguments are the keys of the ``modality:`` slot of a recipe.
 
@@ -51,6 +74,9 @@ class Modality(nn.Module, ABC):
 
     columns: ClassVar[tuple[str, ...]] = ()
     """Column names that ``data=parquet`` and ``data=hf`` look for, in this order."""
+
+    signal: ClassVar[str] = ""
+    """Key of a prepared batch under which ``tokenize`` finds the normalised signal; empty when it is no single tensor."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,6 +95,10 @@ class Modality(nn.Module, ABC):
     def expand(self, record: Record) -> Sequence[Record]:
         """One record -> the samples it holds (windows of a long recording); called by data sources after the split."""
         return (record,)
+
+    def several(self, data: Any) -> Sequence[Any] | None:
+        """The samples of an array that holds many of them; None when ``data`` is one sample (default)."""
+        return None
 
     @abstractmethod
     def collate(self, samples: Sequence[Any]) -> dict[str, Any]:
@@ -101,6 +131,13 @@ class Modality(nn.Module, ABC):
     def measure(self, samples: Sequence[Any]) -> dict[str, Any]:
         """Statistics of decoded training samples that this adapter wants measured (nothing by default)."""
         return {}
+
+    def raw_features(self, batch: dict[str, Any]) -> Tensor:
+        """Features without any learning, ``[B, F]``, of a prepared batch: what a probe on an encoder has to beat. By default
+        mean and deviation of every token value over a sample's tokens, or shares of every id."""
+        from maskedmod.raw import token_statistics
+
+        return token_statistics(next(iter(self.tokenize(batch).values())), self.spec.vocab)
 
     def unit(self) -> str:
         """What one token is called in throughput figures."""

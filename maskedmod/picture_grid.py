@@ -23,18 +23,32 @@ def save_grid(
     titles: Sequence[str] | None = None,
     headline: str = "Reconstruction",
     wav: bool = False,
+    columns: int | None = None,
 ) -> list[Path]:
     """Write the picture of up to ``max_samples`` samples to ``path``; with ``wav`` also ``<stem>_<sample>_<stage>.wav`` beside
-    it, for modalities that can be heard. -> the files written. Writes are atomic. ``titles``: a name per sample."""
+    it, for modalities that can be heard. -> the files written. Writes are atomic. ``titles``: a name per sample;
+    ``columns``: samples side by side, by default as many as look well."""
     recon = _first(recon, max_samples)
-    count = recon.tokens.batch
-    names = list(titles or [])[:count] or [f"sample {i}" for i in range(count)]
-    picture = grid_picture(stages(recon), names, _headline(recon, headline), caption(recon))
+    picture = grid(recon, max_samples, titles, headline, columns)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.part.png")
     picture.save(partial, format="PNG")
     partial.replace(path)
     return [path, *(_save_sound(recon, path) if wav else [])]
+
+
+def grid(
+    recon: Reconstruction,
+    max_samples: int = 8,
+    titles: Sequence[str] | None = None,
+    headline: str = "Reconstruction",
+    columns: int | None = None,
+) -> Any:
+    """The picture of up to ``max_samples`` samples, a PIL image; see ``save_grid``."""
+    recon = _first(recon, max_samples)
+    count = recon.tokens.batch
+    names = list(titles or [])[:count] or [f"sample {i}" for i in range(count)]
+    return grid_picture(stages(recon), names, _headline(recon, headline), caption(recon), columns)
 
 
 def stages(recon: Reconstruction) -> list[Stage]:

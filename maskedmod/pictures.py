@@ -8,7 +8,6 @@ from typing import Any
 
 from maskedmod.context import Context
 from maskedmod.errors import UserError
-from maskedmod.masks import Mask
 from maskedmod.modality import BadSample, Modality, Record
 from maskedmod.model import MaskedModel, Objective
 from maskedmod.picture_grid import save_grid
@@ -32,33 +31,47 @@ def reconstruct_run(
     seed: int = 0,
     samples: int = 8,
     wav: bool = False,
+    columns: int | None = None,
 ) -> list[Path]:
-    """Draw what a trained run makes of some input -> the files written.
+    """Draw what a model makes of some input -> the files written.
 
-    ``checkpoint``: a run folder or one checkpoint in it. ``input``: a file, a folder, or None for the run's own validation set;
-    the first ``samples`` that can be read are drawn. ``mask``: overrides such as ``mask.ratio=0.5``. ``out``: a PNG or a folder,
-    by default ``pictures/`` of the run. ``wav``: also sound files, for modalities that can be heard. Raises UserError for
-    input that is missing or has no readable sample; samples that cannot be read are named in the error, when none is left.
+    ``checkpoint``: a run folder, one checkpoint in it, or weights that ``maskedmod.load`` reads. ``input``: a file, a folder, or
+    None for the run's own validation set; the first ``samples`` that can be read are drawn. ``mask``: overrides such as
+    ``mask.ratio=0.5``. ``out``: a PNG or a folder, by default ``pictures/`` of the run. ``wav``: also sound files, for
+    modalities that can be heard. ``columns``: samples side by side. Raises UserError for input that is missing or has no
+    readable sample; samples that cannot be read are named in the error, when none is left.
     """
-    from maskedmod.zoo.run_folder import baseline, find, load_run
+    from maskedmod.api.given import mask_from_words, masked_by
+    from maskedmod.zoo import load
 
-    run, saved = find(checkpoint)
-    model, tree = load_run(saved)
-    if mask:
-        model.mask = _other_mask(model, run, mask)
-    records = _records(tree, model.modality, input)
-    batch, keys = first_batch(model.modality, records, samples)
-    result = reconstruct(model, batch, Context(seed=seed), baseline(run))
+    loaded = load(checkpoint)
+    model, tree = loaded.model, loaded.tree
+    other = mask_from_words(model, tree, mask) if mask else None
+    if input is None and not tree.get("data"):
+        raise UserError("name what to draw: input=FILE or a folder of such")
+    batch, keys = first_batch(model.modality, _records(tree, model.modality, input), samples)
+    with masked_by(model, other):
+        result = reconstruct(model, batch, Context(seed=seed), loaded.baseline)
     name = f"reconstruction_{Path(input).stem}_seed{seed}.png" if input else f"reconstruction_seed{seed}.png"
-    target = Path(out) if out else run / "pictures"
+    folder, headline = _place(Path(checkpoint), tree, loaded.layout)
+    target = Path(out) if out else folder
     if target.suffix.lower() != ".png":
         target = target / name
-    step = saved.name.removeprefix("step_").lstrip("0") or "0"
-    recipe = tree.get("recipe") or run.name
     try:
-        return save_grid(result, target, samples, keys, f"{recipe}, step {step}", wav)
+        return save_grid(result, target, samples, keys, headline, wav, columns)
     except OSError as error:
         raise UserError(f"output={target} cannot be written: {error}") from error
+
+
+def _place(checkpoint: Path, tree: dict[str, Any], layout: str) -> tuple[Path, str]:
+    """Where pictures go when nothing is said, and what stands over them."""
+    if layout != "run":
+        return Path(), checkpoint.stem
+    from maskedmod.zoo.run_folder import find
+
+    run, saved = find(checkpoint)
+    step = saved.name.removeprefix("step_").lstrip("0") or "0"
+    return run / "pictures", f"{tree.get('recipe') or run.name}, step {step}"
 
 
 def first_batch(modality: Modality, records: Iterable[Record], count: int) -> tuple[dict[str, Any], list[str]]:
@@ -100,14 +113,3 @@ def _records(tree: dict[str, Any], modality: Modality, given: str | Path | None)
     if not files:
         raise UserError(f"input {path} has no file that ends in {', '.join(endings)}")
     return [part for file in files for part in modality.expand(Record(file, key=str(file.relative_to(path))))]
-
-
-def _other_mask(model: MaskedModel, run: Path, words: Sequence[str]) -> Mask:
-    """The run's mask block with overrides ``mask=...`` and ``mask.key=value`` laid over it."""
-    from maskedmod.build import build_mask
-    from maskedmod.config import resolve
-
-    for word in words:
-        if not word.startswith(("mask=", "mask.")):
-            raise UserError(f"{word!r}: only the mask can be changed here, with mask=NAME or mask.KEY=VALUE")
-    return build_mask(resolve([f"recipe={run / 'recipe.yaml'}", *words]), model.modality.spec)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +25,8 @@ class Reconstruction:
     bool ``[B, J, N]``: the target sets. ``filled`` / ``predicted``: token values ``[B, N, P]`` with the predicted places
     replaced by the mean and by the prediction; None when the target cannot be drawn. ``token_error`` ``[B, N]`` mean squared
     error in target space, NaN where nothing was predicted; ``error`` and ``mean_error`` ``[B]``: its mean over these places
-    for the prediction and for the mean. ``discrete`` targets: cross entropy, and no mean. ``note``: what a caption must say.
+    for the prediction and for the mean. ``discrete`` targets: cross entropy, and no mean. ``note``: what a caption must say,
+    ``title``: what was loaded. A notebook shows the picture of the first eight samples.
     """
 
     modality: Modality
@@ -38,6 +41,26 @@ class Reconstruction:
     objective: str = "main"
     discrete: bool = False
     note: str = ""
+    title: str = ""
+
+    def picture(self, max_samples: int = 8) -> Any:
+        """The PIL image that a notebook shows: original, masked, mean-fill and reconstruction, with the errors."""
+        from maskedmod.picture_grid import grid
+
+        return grid(self, max_samples, headline=self.title or "Reconstruction")
+
+    def save(self, path: str | Path, max_samples: int = 8, wav: bool = False) -> list[Path]:
+        """Write the picture, with ``wav`` also sound beside it where the modality has any -> the files written."""
+        from maskedmod.picture_grid import save_grid
+
+        return save_grid(self, Path(path), max_samples, headline=self.title or "Reconstruction", wav=wav)
+
+    def _repr_png_(self) -> bytes:
+        import io
+
+        file = io.BytesIO()
+        self.picture().save(file, format="PNG")
+        return file.getvalue()
 
     @property
     def error_all(self) -> float:
@@ -61,6 +84,13 @@ def reconstruct(
     mode and the global random state are as before afterwards. Raises ValueError for packed batches and pooled predictions,
     which have no picture.
     """
+    with masked_step(model, batch, ctx) as (name, objective, step, at):
+        return _predict(objective, name, step, at, None if baseline is None else baseline.get(name))
+
+
+@contextmanager
+def masked_step(model: MaskedModel, batch: dict[str, Any], ctx: Context) -> Iterator[tuple[str, Objective, Step, str]]:
+    """The objective that is shown, with its name, the masked step, and the name of the view; without gradients."""
     name = "main" if "main" in model.objectives else next(iter(model.objectives))
     objective = model.objectives[name]
     assert isinstance(objective, Objective)
@@ -76,20 +106,20 @@ def reconstruct(
             generator = torch.Generator(device).manual_seed(step_seed(ctx.seed, 0))
             moment = replace(ctx, training=False, generator=generator, step=ctx.max_steps, rank=0)
             step = model.step(batch, moment)
-            view = objective.views[0] if objective.views else next(iter(step.views))
-            return _predict(objective, name, step, view, None if baseline is None else baseline.get(name))
+            at = objective.views[0] if objective.views else next(iter(step.views))
+            if step.views[at].mask.packed:
+                raise ValueError("packed batches cannot be drawn; draw their sequences one by one")
+            yield name, objective, step, at
     finally:
         model.train(was_training)
 
 
 def _predict(objective: Objective, name: str, step: Step, at: str, baseline: Tensor | None) -> Reconstruction:
     view = step.views[at]
-    if view.mask.packed:
-        raise ValueError("packed batches cannot be drawn; draw their sequences one by one")
     where = view.mask.where(objective.region)
     assert where.index is not None
     n = view.mask.role.shape[-1]
-    weight = _weight(view, where)
+    weight = target_weight(view, where)
     goal, prediction = objective.target(step, at, where), objective.head(view, where)
     discrete = objective.target.discrete
     if discrete:
@@ -99,24 +129,24 @@ def _predict(objective: Objective, name: str, step: Step, at: str, baseline: Ten
         wrong = (prediction.float() - goal).pow(2).mean(-1)
         mean_wrong = (mean.gather(1, _flat(where.index, mean)).reshape(goal.shape) - goal).pow(2).mean(-1)
     every = view.mask.per_sample
-    blocks = _blocks(where.index, weight, n)
+    blocks = target_sets(where.index, weight, n)
     result = Reconstruction(
         modality=step.modality,
         tokens=view.tokens,
         hidden=(view.mask.role != VISIBLE)[::every],
         blocks=blocks[::every],
-        token_error=_scatter(wrong[..., None], where.index, weight, n)[..., 0][::every].masked_fill(
+        token_error=scatter(wrong[..., None], where.index, weight, n)[..., 0][::every].masked_fill(
             ~blocks[::every].any(1), float("nan")
         ),
-        error=_weighted(wrong, weight)[::every],
-        mean_error=None if mean_wrong is None else _weighted(mean_wrong, weight)[::every],
+        error=weighted_mean(wrong, weight)[::every],
+        mean_error=None if mean_wrong is None else weighted_mean(mean_wrong, weight)[::every],
         objective=name,
         discrete=discrete,
         note=objective.target.note,
     )
     if not discrete:
         assert mean is not None
-        _restore(result, objective, view, mean, _scatter(prediction.float(), where.index, weight, n), blocks)
+        _restore(result, objective, view, mean, scatter(prediction.float(), where.index, weight, n), blocks)
     return result
 
 
@@ -132,7 +162,7 @@ def _restore(result: Reconstruction, objective: Objective, view: View, mean: Ten
     result.filled = torch.where(place, filled.to(original.dtype), original)[::every]
 
 
-def _weight(view: View, where: Where) -> Tensor:
+def target_weight(view: View, where: Where) -> Tensor:
     """Loss weight of every target ``[M, J, T]``, 0 at padding of the list and at padding of the sample."""
     assert where.index is not None
     weight = torch.ones_like(where.index, dtype=torch.float32) if where.weight is None else where.weight.float()
@@ -165,7 +195,7 @@ def _flat(index: Tensor, like: Tensor) -> Tensor:
     return flat[..., None].expand(*flat.shape, like.shape[-1])
 
 
-def _scatter(values: Tensor, index: Tensor, weight: Tensor, n: int) -> Tensor:
+def scatter(values: Tensor, index: Tensor, weight: Tensor, n: int) -> Tensor:
     """``[M, J, T, P]`` -> ``[M, N, P]``: the mean of what was predicted at each position, 0 where nothing was."""
     used = (weight > 0).to(values.dtype).flatten(1)[..., None]
     out = values.new_zeros(values.shape[0], n, values.shape[-1])
@@ -175,12 +205,12 @@ def _scatter(values: Tensor, index: Tensor, weight: Tensor, n: int) -> Tensor:
     return out / count.clamp(min=1)
 
 
-def _blocks(index: Tensor, weight: Tensor, n: int) -> Tensor:
+def target_sets(index: Tensor, weight: Tensor, n: int) -> Tensor:
     out = torch.zeros(*index.shape[:2], n, device=index.device)
     return out.scatter_add_(2, index, (weight > 0).float()) > 0
 
 
-def _weighted(wrong: Tensor, weight: Tensor) -> Tensor:
+def weighted_mean(wrong: Tensor, weight: Tensor) -> Tensor:
     """Mean per row over places that count; NaN for a row with none."""
     used = (weight > 0).to(wrong.dtype)
     return (wrong * used).flatten(1).sum(1) / used.flatten(1).sum(1)

@@ -245,7 +245,8 @@ class Latent:
     ``tokens`` ``[M, n, D]`` (packed ``[n, D]``), without prefix tokens; ``prefix`` ``[M, p, D]`` class and register tokens;
     ``index`` int64 ``[M, n]`` input position of every token (None = all N in order); ``layout`` of these n tokens;
     ``levels``: pyramid stages, each Tokens; ``taps``: named intermediate tensors that somebody asked for
-    (``"block.3"``: output of block 3, ``"mlp.3"``: its MLP branch, ``"attention.3"``: its attention maps).
+    (``"block.3"``: output of block 3, ``"prefix.3"``: the prefix tokens there, ``"mlp.3"``: its MLP branch,
+    ``"attention.3"``: its attention maps).
     """
 
     tokens: Tensor

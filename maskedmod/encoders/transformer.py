@@ -81,7 +81,7 @@ class Transformer(Encoder):
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
         """Encode; taps: ``block.i``, ``mlp.i``, ``attention.i`` with i from 0, or negative from the end. Tapped token tensors
-        have no prefix tokens."""
+        have no prefix tokens; those after block i are the tap ``prefix.i``."""
         x = self._embed(seen)
         who = self._who(seen)
         if self.prefix_tokens is not None:
@@ -128,8 +128,8 @@ class Transformer(Encoder):
         wanted: dict[int, dict[str, str]] = {}
         for tap in taps:
             kind, _, number = tap.partition(".")
-            if kind not in ("block", "mlp", "attention") or not -depth <= int(number or depth) < depth:
-                raise ValueError(f"tap {tap!r}: expected block.i, mlp.i or attention.i with i below {depth}")
+            if kind not in ("block", "mlp", "attention", "prefix") or not -depth <= int(number or depth) < depth:
+                raise ValueError(f"tap {tap!r}: expected block.i, mlp.i, attention.i or prefix.i with i below {depth}")
             wanted.setdefault(int(number) % depth, {})[kind] = tap
         for i, module in enumerate(self.blocks):
             if i not in wanted:
@@ -140,6 +140,8 @@ class Transformer(Encoder):
             if "attention" in names:
                 tapped[names["attention"]] = block.maps(x, who)
             x, branch = block.think(block.mix(x, who))
+            if "prefix" in names:
+                tapped[names["prefix"]] = x[:, :p]
             for kind, tensor in (("block", x), ("mlp", branch)):
                 if kind in names:
                     tapped[names[kind]] = tensor[:, p:] if p else tensor

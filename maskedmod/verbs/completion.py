@@ -16,6 +16,7 @@ from maskedmod.cli import VERBS
 from maskedmod.config import WORDS, resolve_names
 from maskedmod.errors import UserError, unknown
 from maskedmod.layering import chosen
+from maskedmod.verbs.eval import KEYS as EVAL_KEYS
 from maskedmod.verbs.ls import PARTS
 
 # bash cuts words at "=", so the candidates lose what stands before the last one there.
@@ -42,7 +43,9 @@ VERB_KEYS = {
     "train": WORDS,
     "show": WORDS,
     "cp": ("recipe", "output"),
-    "reconstruct": ("checkpoint", "input", "output", "samples", "seed", "wav", "mask"),
+    "eval": EVAL_KEYS,
+    "embed": ("checkpoint", "input", "output", "pool", "layer", "batch_size", "workers", "device", "resume", "data"),
+    "reconstruct": ("checkpoint", "input", "output", "samples", "columns", "seed", "wav", "mask"),
 }
 PLAIN = {"ls": PARTS, "completion": tuple(SCRIPTS)}
 

@@ -1,14 +1,15 @@
-"""maskedmod reconstruct checkpoint=RUN [input=FILE|DIR] [output=FILE.png|DIR] [key=value ...]
+"""maskedmod reconstruct checkpoint=RUN_OR_MODEL [input=FILE|DIR] [output=FILE.png|DIR] [key=value ...]
 
 Draws original, masked, mean-fill and reconstruction of samples, with the error over the masked places under each.
 
   maskedmod reconstruct checkpoint=runs/a                              samples of the run's validation set
   maskedmod reconstruct checkpoint=runs/a input=photo.jpg mask.ratio=0.5 output=photo.png
 
-checkpoint=PATH   a run folder, or one checkpoint in it
+checkpoint=PATH   a run folder, one checkpoint in it, or weights that maskedmod.load reads
 input=PATH        a file, or a folder of files (default: the run's own validation set)
 output=PATH       a PNG file, or a folder (default: pictures/ of the run)
 samples=8         how many are drawn
+columns=N         samples side by side (default: as many as look well)
 seed=0            of the mask
 wav=false         sound files too, for modalities that can be heard
 mask=, mask.*     another mask than the run's
@@ -21,8 +22,8 @@ from collections.abc import Sequence
 from maskedmod.config import split_words
 from maskedmod.errors import UserError
 
-KEYS = ("checkpoint", "input", "output", "samples", "seed", "wav", "mask")
-KINDS = {"samples": int, "seed": int, "wav": bool}
+KEYS = ("checkpoint", "input", "output", "samples", "columns", "seed", "wav", "mask")
+KINDS = {"samples": int, "columns": int, "seed": int, "wav": bool}
 
 
 def run(words: Sequence[str]) -> int:
@@ -31,12 +32,13 @@ def run(words: Sequence[str]) -> int:
     masks = [word for word in words if word.startswith("mask")]
     split_words(masks, KEYS)
     if not given.get("checkpoint"):
-        raise UserError("name the run: checkpoint=RUN, a run folder or one of its checkpoints")
+        raise UserError("name the model: checkpoint=RUN, a run folder, one of its checkpoints, or weights")
     for key, kind in KINDS.items():
         if key in given and type(given[key]) is not kind:
             raise UserError(f"{key} expects {'true or false' if kind is bool else 'an integer'}, got {given[key]!r}")
-    if given.get("samples", 1) < 1:
-        raise UserError(f"samples must be at least 1, got {given['samples']}")
+    for key in ("samples", "columns"):
+        if given.get(key, 1) < 1:
+            raise UserError(f"{key} must be at least 1, got {given[key]}")
     paths = {key: None if given.get(key) is None else str(given[key]) for key in ("checkpoint", "input", "output")}
     from maskedmod.pictures import reconstruct_run
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from maskedmod.api.loaded import Loaded
 from maskedmod.errors import UserError
 from maskedmod.model import MaskedModel
 from maskedmod.zoo.layouts import Layout, find
@@ -14,17 +14,6 @@ from maskedmod.zoo.mapping import Converted, convert
 from maskedmod.zoo.report import Report
 from maskedmod.zoo.settings import settle
 from maskedmod.zoo.source import Source, read
-
-
-@dataclass
-class Loaded:
-    """``model``: in eval mode, on the CPU. ``report``: what became of every key. ``layout``: its name (``run`` for a run
-    folder). ``tree``: the recipe tree the model was built from."""
-
-    model: MaskedModel
-    report: Report
-    layout: str
-    tree: dict[str, Any]
 
 
 def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any] | None = None, strict: bool = True) -> Loaded:
@@ -35,10 +24,11 @@ def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any
     and every parameter of the model must be accounted for, else UserError lists them; False only reports them.
     """
     if _of_a_run(Path(path)):
-        from maskedmod.zoo.run_folder import load_run
+        from maskedmod.zoo import run_folder
 
-        model, tree = load_run(path)
-        return Loaded(model, Report("run", list(model.state_dict())), "run", tree)
+        model, tree = run_folder.load_run(path)
+        baseline = run_folder.baseline(run_folder.find(path)[0])
+        return Loaded(model, Report("run", list(model.state_dict())), "run", tree, baseline)
     source = read(path)
     chosen = find(source, layout)
     values = settle(chosen, source, settings or {})

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for editors and type checkers
+    from .adapter import Audio
+    from .augment.roll import Roll
+    from .demo import DemoClips
+    from .fbank import Filterbank, kaldi_fbank
+    from .listen import griffin_lim
+    from .named import model, models
+    from .patches import Lattice
+    from .reading import read_clip
+    from .resampling import resample
 
 _HOME = {
     "Audio": "adapter",
+    "Roll": "augment.roll",
+    "model": "named",
+    "models": "named",
     "Filterbank": "fbank",
     "kaldi_fbank": "fbank",
     "resample": "resampling",
@@ -16,7 +30,19 @@ _HOME = {
     "DemoClips": "demo",
 }
 
-__all__ = sorted(_HOME)
+__all__ = [
+    "Audio",
+    "DemoClips",
+    "Filterbank",
+    "Lattice",
+    "Roll",
+    "griffin_lim",
+    "kaldi_fbank",
+    "model",
+    "models",
+    "read_clip",
+    "resample",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -41,6 +41,7 @@ class Audio(Modality):
 
     extensions: ClassVar[tuple[str, ...]] = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".au")
     columns: ClassVar[tuple[str, ...]] = ("audio", "wav", "flac", "mp3", "sound", "file", "path")
+    signal: ClassVar[str] = "fbank"
 
     def __init__(
         self,
@@ -227,6 +228,12 @@ class Audio(Modality):
         if mean is None or std is None:
             raise UserError("modality.mean and modality.std are to be measured, and have not been: train, or give their values")
         return mean, std
+
+    def raw_features(self, batch: dict[str, Any]) -> Tensor:
+        """Mean normalised log-mel energies of 40 bands in four equal parts of the clip, padding left out, ``[B, 160]``."""
+        from .raw import band_energies
+
+        return band_energies(batch["fbank"], batch.get("frames"))
 
     def unit(self) -> str:
         return "patch"

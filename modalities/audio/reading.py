@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from maskedmod.modality import BadSample, Record
+from maskedmod.modality import BadSample, Record, altered
 
 from .resampling import resample
 
@@ -41,9 +41,12 @@ class Part:
             first = min(math.floor(extra["start"] * rate + 1e-6), total)
             return first, min(need, total - first)
         if total * self.rate < (self.samples + self.shift) * rate or self.fit == "start":
+            if total * self.rate >= (self.samples + self.shift) * rate:
+                altered(f"cut: the first {need / rate:.2f} of {total / rate:.2f} s used")
             return 0, min(need, total)
         if self.fit == "windows":
             raise BadSample(f"{total / rate:.2f} s long, a window is {need / rate:.2f} s: cut the record with Audio.expand first")
+        altered(f"cut: {need / rate:.2f} of {total / rate:.2f} s used")
         if extra.get("seed") is None:
             return (total - need) // 2, need
         return int(np.random.default_rng(extra["seed"]).integers(total - need + 1)), need
@@ -61,6 +64,7 @@ def read_clip(record: Record, part: Part) -> Wave:
     if wave.dtype != np.int16 and not np.isfinite(wave).all():
         raise BadSample(f"{int((~np.isfinite(wave)).sum())} samples are NaN or infinite")
     if rate != part.rate:
+        altered(f"resampled from {rate} to {part.rate} Hz")
         wave = resample(_as_float(wave), rate, part.rate)
     return np.ascontiguousarray(wave[: part.samples])
 
@@ -97,6 +101,8 @@ def _from_file(data: Any, part: Part, extra: Mapping[str, Any]) -> tuple[Wave, i
             raise BadSample("holds no sound (0 samples, or cut off near the start)")
         first, count = part.place(total, rate, extra)
         spare = 0 if rate == part.rate else 64  # the filter of the resampler looks a little past the end
+        if sound.channels > 1:
+            altered(f"{sound.channels} channels averaged")
         exact = sound.subtype in _EXACT_INT16 and sound.channels == 1
         try:
             sound.seek(first)
@@ -141,6 +147,8 @@ def _from_array(data: Any, rate: int | None, part: Part, extra: Mapping[str, Any
     first, count = part.place(wave.shape[-1], rate, extra)
     wave = wave[..., first : first + count + (0 if rate == part.rate else 64)]
     if wave.ndim == 2:
+        if len(wave) > 1:
+            altered(f"{len(wave)} channels averaged")
         wave = wave[0] if len(wave) == 1 else _as_float(wave).mean(axis=0, dtype=np.float32)
     return (wave if wave.dtype == np.int16 else _as_float(wave)), rate
 

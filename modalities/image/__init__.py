@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for editors and type checkers
+    from .adapter import Image
+    from .augment.crop import Crop
+    from .named import model, models
+    from .patches import patchify, unpatchify
+    from .reading import decode
+    from .resampling import resample
 
 _HOME = {
     "Image": "adapter",
+    "Crop": "augment.crop",
+    "model": "named",
+    "models": "named",
     "decode": "reading",
     "resample": "resampling",
     "patchify": "patches",
     "unpatchify": "patches",
 }
 
-__all__ = sorted(_HOME)
+__all__ = ["Crop", "Image", "decode", "model", "models", "patchify", "resample", "unpatchify"]
 
 
 def __getattr__(name: str) -> Any:

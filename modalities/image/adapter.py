@@ -34,6 +34,7 @@ class Image(Modality):
 
     extensions = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".npy", ".npz", ".pt")
     columns = ("image", "img", "pixel_values", "picture", "jpg", "png", "jpeg", "webp")
+    signal = "pixels"
 
     def __init__(
         self,
@@ -81,6 +82,10 @@ class Image(Modality):
         from .reading import decode
 
         return decode(record.data, self.channels, self.convert, self.least)
+
+    def several(self, data: Any) -> Sequence[Any] | None:
+        """An array or tensor with four axes is a batch of images."""
+        return list(data) if getattr(data, "ndim", 0) == 4 else None
 
     def collate(self, samples: Sequence[Tensor]) -> dict[str, Any]:
         """``image`` ``[B, C, H, W]`` with images at the top left of the largest height and width, the rest 0; ``size`` int64
@@ -173,6 +178,10 @@ class Image(Modality):
         std = (square / count - mean.pow(2)).clamp(min=0).sqrt()
         std = torch.where(std > 1e-8, std, torch.ones_like(std))
         return {"mean": mean.tolist(), "std": std.tolist()}
+
+    def raw_features(self, batch: dict[str, Any]) -> Tensor:
+        """Normalised pixels of the image reduced to 16 x 16, ``[B, C * 256]``."""
+        return nn.functional.adaptive_avg_pool2d(batch["pixels"], 16).flatten(1)
 
     def unit(self) -> str:
         """Throughput counts patches."""

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 from torch import Tensor
 
-from maskedmod.modality import BadSample
+from maskedmod.modality import BadSample, altered
 
 MODES = {1: ("L", "1"), 3: ("RGB",), 4: ("RGBA", "CMYK")}
 """Pillow's modes that have a number of channels already (1-bit images become 0 and 255)."""
@@ -86,9 +86,14 @@ def _from_picture(picture: Pillow.Image, channels: int, convert: bool, least: tu
         bands = len(picture.getbands())
         if not convert or channels not in (1, 3) or picture.mode not in CONVERTIBLE:
             raise BadSample(f"image mode {picture.mode} has {bands} channels, expected {channels}")
+    if "16B" in _raw_mode(picture):
+        altered("16-bit colour read with 8 bits")
+    if getattr(picture, "is_animated", False):
+        altered("only the first of its pictures used")
     _draft(picture, channels, least)
     mode = MODES[channels][0] if channels in (1, 3) else picture.mode
     if picture.mode != mode:
+        altered(f"{picture.mode} converted to {mode}" + (", transparency dropped" if _transparent(picture, mode) else ""))
         picture = picture.convert(mode)
     picture = _reduce(picture, least)
     pixels = np.asarray(picture)
@@ -99,6 +104,10 @@ def _grey(pixels: np.ndarray, channels: int, convert: bool) -> Tensor:
     """A deep grey picture ``[H, W]``; three equal channels where RGB is asked for, as with 8 bits."""
     found = _from_array(pixels, 1 if convert and channels == 3 else channels)
     return found.expand(channels, -1, -1).contiguous()
+
+
+def _transparent(picture: Pillow.Image, mode: str) -> bool:
+    return "A" not in mode and ("A" in picture.mode or "transparency" in picture.info)
 
 
 def _draft(picture: Pillow.Image, channels: int, least: tuple[int, int] | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 from collections import Counter
@@ -10,6 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from maskedmod.data.columns import label_column
 from maskedmod.data.sources import VALIDATION, Records, Source, Split, expanded, split_by_hash
 from maskedmod.errors import UserError
 from maskedmod.modality import Modality, Record
@@ -21,8 +23,10 @@ class Folder(Source):
     Validation files, by the first rule that applies: names that match the glob ``val_pattern`` (the rest trains); the folder
     ``val_path``; a sub-folder ``train`` beside ``validation``, ``val``, ``valid``, ``dev`` or ``test``; else a share
     ``val_fraction`` chosen by a hash of each file's relative path (0: none).
-    ``label``: ``folder`` (name of the folder a file lies in), ``none``, or a regular expression searched for in the file name,
-    whose first group is the label, such as ``^(\\d)_``.
+    ``label``: ``folder`` (name of the folder a file lies in), ``none``, a regular expression searched for in the file name,
+    whose first group is the label, such as ``^(\\d)_``, or the name of a CSV file in ``path`` with a column of file names
+    (``filename``, ``file``, ``path`` or ``name``: relative to ``path``, or bare) and one of labels (``label``, ``category``,
+    ``class``, ``target``).
     """
 
     def __init__(
@@ -35,7 +39,7 @@ class Folder(Source):
     ) -> None:
         super().__init__()
         self.path, self.val_path, self.val_pattern, self.val_fraction = Path(path), val_path, val_pattern, val_fraction
-        self.label = label if label in ("folder", "none") else _expression(label)
+        self.label = _label(label, self.path)
         self._found: dict[Split, tuple[Path, list[str]]] | None = None
 
     def records(self, split: Split, modality: Modality) -> Records:
@@ -46,6 +50,10 @@ class Folder(Source):
             self.note(f"{self.path}: {train} files to train on, {val} to validate")
         root, names = self._found[split]
         return expanded(FileRecords(root, names, self.label), modality)
+
+    def everything(self, modality: Modality) -> Sequence[Record]:
+        """Every file under ``path`` in one list, whatever would train or validate. Raises UserError when there is none."""
+        return FileRecords(self.path, self._list(self.path, modality), self.label)
 
     def _collect(self, modality: Modality) -> dict[Split, tuple[Path, list[str]]]:
         if self.val_pattern is not None:
@@ -107,7 +115,7 @@ class Folder(Source):
 class FileRecords(Sequence[Record]):
     """Records of files, made when asked for: a list of a million names is all that is kept."""
 
-    def __init__(self, root: Path, names: list[str], label: str | re.Pattern[str]) -> None:
+    def __init__(self, root: Path, names: list[str], label: str | re.Pattern[str] | dict[str, str]) -> None:
         self.root, self.names, self.label = root, names, label
 
     def __len__(self) -> int:
@@ -122,15 +130,38 @@ class FileRecords(Sequence[Record]):
         if isinstance(self.label, re.Pattern):
             found = self.label.search(os.path.basename(name))
             return None if found is None else found.group(1)
+        if isinstance(self.label, dict):
+            return self.label.get(name, self.label.get(os.path.basename(name)))
         folder = os.path.basename(os.path.dirname(name))
         return folder if self.label == "folder" and folder else None
+
+
+def _label(text: str, root: Path) -> str | re.Pattern[str] | dict[str, str]:
+    if text in ("folder", "none"):
+        return text
+    return _listed(root / text) if text.endswith(".csv") else _expression(text)
+
+
+def _listed(path: Path) -> dict[str, str]:
+    """File name -> label, as a CSV file says."""
+    if not path.is_file():
+        raise UserError(f"data.label: {path} does not exist; expected a CSV file in the data folder")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    columns = list(rows[0]) if rows else []
+    names = [column for column in ("filename", "file", "path", "name") if column in columns]
+    labels = label_column(columns, None, str(path))
+    if not names or labels is None:
+        raise UserError(f"{path}: expected a column of file names and one of labels; it has {', '.join(columns) or 'no row'}")
+    return {row[names[0]]: row[labels] for row in rows}
 
 
 def _expression(text: str) -> re.Pattern[str]:
     try:
         pattern = re.compile(text)
     except re.error as error:
-        raise UserError(f"data.label={text!r} is no regular expression: {error}; also accepted: folder, none") from None
+        raise UserError(f"data.label={text!r} is no regular expression: {error}; also accepted: folder, none, FILE.csv") from None
     if pattern.groups < 1:
-        raise UserError(f"data.label={text!r}: accepted are folder, none, or a regular expression with a group in brackets")
+        accepted = "folder, none, FILE.csv, or a regular expression with a group in brackets"
+        raise UserError(f"data.label={text!r}: accepted are {accepted}")
     return pattern

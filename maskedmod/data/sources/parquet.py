@@ -52,6 +52,10 @@ class Parquet(Source):
             self.note(f"{self.path}: {len(train)} rows to train on, {len(val)} to validate (column {train.column})")
         return expanded(self._splits[split], modality)
 
+    def everything(self, modality: Modality) -> Sequence[Record]:
+        """Every row of every file in their order, whatever would train or validate. UserError as for ``records``."""
+        return self._open(_files(self.path), modality)
+
     def _collect(self, modality: Modality) -> dict[Split, RowRecords]:
         files = _files(self.path)
         if self.val_path is not None:

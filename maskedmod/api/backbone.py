@@ -1,0 +1,48 @@
+"""The encoder as a plain ``nn.Module``, for people's own heads and training loops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from maskedmod.api.features import Pool, features
+from maskedmod.context import Context
+from maskedmod.encoders import Encoder
+from maskedmod.errors import UserError
+from maskedmod.modality import Modality
+from maskedmod.tokens import Tokens
+
+
+class Backbone(nn.Module):
+    """``forward(signal) -> [B, width]`` (``[B, N, width]`` with ``pool="none"``), differentiable.
+
+    ``signal``: the normalised signal on the module's device, as the modality's ``prepare`` makes it: for images
+    ``[B, C, H, W]``, for audio the log-mel ``[B, T, F]``; or a whole batch, a dict, collated (it is then prepared, augmented in
+    training mode when the modality has an augmentation) or already prepared. ``pool`` and ``layer`` as in ``embed``.
+    ``width``: D. The parameters are those of the loaded model: training this module trains it.
+    """
+
+    def __init__(self, encoder: Encoder, modality: Modality, pool: Pool = "mean", layer: int | None = None) -> None:
+        super().__init__()
+        self.features = features(encoder, pool, layer)
+        self.encoder, self.width = encoder, encoder.width
+        object.__setattr__(self, "modality", modality)  # no part of this module: it has nothing to train or to move
+
+    modality: Modality
+
+    def forward(self, signal: Tensor | dict[str, Any]) -> Tensor:
+        """See the class. UserError for a tensor where the modality's signal is more than one tensor."""
+        return self.features(self.encoder, self.tokens(signal))
+
+    def tokens(self, signal: Tensor | dict[str, Any]) -> Tokens:
+        """The tokens of a signal or batch."""
+        key = self.modality.signal
+        if isinstance(signal, Tensor):
+            if not key:
+                raise UserError(f"{type(self.modality).__name__}: give the batch, a dict; its signal is no single tensor")
+            signal = {key: signal}
+        elif not key or key not in signal:
+            signal = self.modality.prepare(signal, Context(training=self.encoder.training))
+        views = self.modality.tokenize(signal)
+        return views["main"] if "main" in views else next(iter(views.values()))

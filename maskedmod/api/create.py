@@ -1,0 +1,34 @@
+"""Models by the name of their recipe, with fresh weights: what ``load`` gives, before any training."""
+
+from __future__ import annotations
+
+from maskedmod import recipe_file
+from maskedmod.api.loaded import Loaded
+
+
+def names(modality: str | None = None) -> list[str]:
+    """Recipes that come with the package, or those of one modality."""
+    found = recipe_file.names()
+    return [name for name in found if modality is None or modality in recipe_file.load_tree(recipe_file.find(name))["modality"]]
+
+
+def create(recipe: str, *words: str, preset: str | None = None, seed: int = 0) -> Loaded:
+    """A model with fresh weights drawn from ``seed``, in eval mode on the CPU.
+
+    ``recipe``: a name or a YAML file. ``preset``: one of the recipe's. ``words``: overrides as on the command line, such as
+    ``"encoder.depth=6"``. A preset that measures mean and deviation on its data needs them given (``"modality.mean=imagenet"``)
+    or put into ``.modality.statistics``. UserError, in one line, for names and values that do not fit.
+    """
+    import torch
+
+    from maskedmod.build import build_model
+    from maskedmod.config import resolve
+    from maskedmod.zoo.report import Report
+
+    chosen = [] if preset is None else [f"preset={preset}"]
+    tree = resolve([f"recipe={recipe}", *chosen, *words])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build_model(tree).eval()
+    why = "fresh weights"
+    return Loaded(model, Report("fresh", untrained=dict.fromkeys(model.state_dict(), why)), "fresh", tree)

@@ -1,0 +1,77 @@
+"""Masks that somebody asks for: another ratio, another block, or the very places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maskedmod.context import Context
+from maskedmod.errors import UserError
+from maskedmod.masking import from_masked_rows
+from maskedmod.masks import Mask
+from maskedmod.model import MaskedModel
+from maskedmod.tokens import MaskSet, Tokens
+
+
+class Given(Mask):
+    """Hides exactly the places in ``masked``, bool ``[N]`` (for every sample) or ``[B, N]``; a grid ``[..., H, W]`` is flattened.
+    Padding is never hidden. Raises UserError where the numbers of tokens or samples differ."""
+
+    def __init__(self, masked: Any) -> None:
+        super().__init__()
+        self.masked = torch.as_tensor(masked)
+        if self.masked.dtype != torch.bool:
+            raise UserError(f"mask has the type {self.masked.dtype}; expected bool, True where a token is hidden")
+
+    def forward(self, rows: Tokens, ctx: Context) -> MaskSet:
+        """See the class."""
+        return from_masked_rows(self._fitted(rows).to(rows.device), rows)
+
+    def _fitted(self, rows: Tokens) -> Tensor:
+        if rows.layout.packed:
+            raise UserError("a mask by hand needs samples of one length")
+        b, n = rows.shape
+        grid = rows.layout.grid or (n,)
+        for shape in ((n,), tuple(grid)):
+            if tuple(self.masked.shape) == shape:
+                return self.masked.reshape(1, n).expand(b, n)
+            if tuple(self.masked.shape) == (b, *shape):
+                return self.masked.reshape(b, n)
+        raise UserError(f"mask has the shape {tuple(self.masked.shape)}; expected [{n}], {list(grid)}, or {b} of such")
+
+
+def mask_from_words(model: MaskedModel, tree: dict[str, Any], words: Sequence[str]) -> Mask:
+    """The model's mask block with ``mask=NAME`` and ``mask.KEY=VALUE`` laid over it. UserError for other words."""
+    from maskedmod.build import build_mask
+    from maskedmod.config import with_words
+
+    for word in words:
+        if not word.startswith(("mask=", "mask.")):
+            raise UserError(f"{word!r}: only the mask can be changed here, with mask=NAME or mask.KEY=VALUE")
+    return build_mask(with_words(tree, words), model.modality.spec)
+
+
+@contextmanager
+def masked_by(model: MaskedModel, mask: Mask | None) -> Iterator[None]:
+    """The model with another mask block inside this block; None changes nothing."""
+    own = model.mask
+    model.mask = own if mask is None else mask
+    try:
+        yield
+    finally:
+        model.mask = own
+
+
+@contextmanager
+def evaluating(model: MaskedModel) -> Iterator[None]:
+    """The model in eval mode inside this block, in its own mode afterwards."""
+    was = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was)

@@ -1,0 +1,89 @@
+"""From what people have to records: files, bytes, pictures, arrays, tensors, ``(wave, rate)``, and lists of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from PIL.Image import Image as Picture
+from torch import Tensor
+
+from maskedmod.data.columns import cell
+from maskedmod.errors import UserError, one_line
+from maskedmod.modality import BadSample, Modality, Record
+
+Wave: TypeAlias = tuple[np.ndarray[Any, Any] | Tensor, int]
+Sample: TypeAlias = str | Path | bytes | Picture | np.ndarray[Any, Any] | Tensor | Wave | Mapping[str, Any] | Record
+Input: TypeAlias = Sample | Iterable[Sample]
+"""``Sample``: one of a modality's samples: a path, the bytes of a file, a PIL image, an array or a tensor, ``(wave, rate)``, a
+cell of a Hugging Face data set, or a Record. ``Input``: one or many."""
+
+
+def records(modality: Modality, data: Input) -> Iterator[Record]:
+    """Records of one sample or of many, named by their place (``item 3``) or file. A recording that the adapter cuts into
+    windows gives one record per window. UserError for a folder, which has no order that a list would have."""
+    for place, sample in enumerate(_samples(modality, data)):
+        record = sample if isinstance(sample, Record) else _record(sample, place)
+        try:
+            yield from modality.expand(record)
+        except BadSample:
+            yield record  # reading it will say what is wrong
+
+
+def read(modality: Modality, record: Record) -> Any:
+    """Decode one record; UserError, in one line, names a sample that cannot be used."""
+    from maskedmod.data.batches import read as decode
+
+    try:
+        return decode(modality, record, None)
+    except BadSample as error:
+        raise UserError(f"{record.key}: {one_line(str(error))}") from None
+
+
+def batches(modality: Modality, data: Input, size: int) -> Iterator[dict[str, Any]]:
+    """Collated batches of at most ``size`` samples in their order. UserError when there is no sample."""
+    if size < 1:
+        raise UserError(f"batch_size={size}: must be at least 1")
+    waiting: list[Any] = []
+    seen = False
+    for record in records(modality, data):
+        waiting.append(read(modality, record))
+        seen = True
+        if len(waiting) == size:
+            yield modality.collate(waiting)
+            waiting = []
+    if waiting:
+        yield modality.collate(waiting)
+    if not seen:
+        raise UserError("nothing was given: expected one sample or a list of them")
+
+
+def _samples(modality: Modality, data: Any) -> Iterable[Any]:
+    several = modality.several(data)
+    if several is not None:
+        return several
+    if _single(data):
+        return [data]
+    if isinstance(data, Iterable):
+        return data
+    raise UserError(f"{type(data).__name__} is no sample: expected a path, bytes, an array, a tensor, or a list of such")
+
+
+def _single(data: Any) -> bool:
+    """False for lists and other collections of samples. An array, a mapping or ``(array, rate)`` is one sample."""
+    if isinstance(data, str | Path | bytes | bytearray | memoryview | Mapping | Record) or hasattr(data, "__array__"):
+        return True
+    if isinstance(data, tuple) and len(data) == 2:
+        return hasattr(data[0], "__array__") and isinstance(data[1], int | float)
+    return not isinstance(data, Iterable)
+
+
+def _record(sample: Any, place: int) -> Record:
+    if isinstance(sample, str | Path):
+        path = Path(sample)
+        if path.is_dir():
+            raise UserError(f"{path} is a folder: give a list of its files, or use maskedmod embed input={path}")
+        return Record(path, key=str(path))
+    return Record(cell(sample, None) if isinstance(sample, Mapping) else sample, key=f"item {place}")

@@ -1,0 +1,123 @@
+"""A loaded model with the everyday uses: embed, reconstruct, predict, tokenize."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from maskedmod.api import inputs
+from maskedmod.api.backbone import Backbone
+from maskedmod.api.features import Pool, device_of, features, tokens_of
+from maskedmod.api.given import Given, evaluating, mask_from_words, masked_by
+from maskedmod.api.inputs import Input
+from maskedmod.context import Context
+from maskedmod.errors import UserError
+from maskedmod.modality import Modality
+from maskedmod.model import MaskedModel
+from maskedmod.prediction import Prediction, predict
+from maskedmod.reconstruction import Reconstruction, reconstruct
+from maskedmod.tokens import Tokens
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from maskedmod.masks import Mask
+    from maskedmod.zoo.report import Report
+
+
+@dataclass
+class Loaded:
+    """``model``: in eval mode. ``report``: what became of every key. ``layout``: its name (``run`` for a run folder). ``tree``:
+    the recipe tree the model was built from. ``baseline``: per-position training mean of every target, where the run has it.
+
+    Every method takes one sample or many (see ``Input``) and answers with one row per sample, in their order. A sample that
+    cannot be used is a UserError that names it.
+    """
+
+    model: MaskedModel
+    report: Report
+    layout: str
+    tree: dict[str, Any]
+    baseline: dict[str, Tensor] | None = None
+
+    @property
+    def modality(self) -> Modality:
+        """The adapter: reader, tokenizer, pictures."""
+        return self.model.modality
+
+    @cached_property
+    def encoder(self) -> Backbone:
+        """The encoder as a plain ``nn.Module``: normalised signal in, one vector per sample out. See Backbone."""
+        return Backbone(self.model.encoder, self.modality)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return device_of(self.model)
+
+    def to(self, device: str | torch.device) -> Loaded:
+        """Move the model; returns self."""
+        self.model.to(device)
+        return self
+
+    @torch.no_grad()
+    def embed(self, x: Input, pool: Pool = "mean", layer: int | None = None, batch_size: int = 32) -> Tensor:
+        """Features of whole, unmasked samples: float32 ``[B, D]`` on the CPU; ``[B, N, D]`` with ``pool="none"``, padding NaN.
+
+        ``pool``: ``mean`` over tokens, ``cls`` the class token, ``none`` every token. ``layer``: the output of that block, from 0
+        or negative from the end, before the final norm; None: what the heads get. ``batch_size``: samples at a time.
+        """
+        wanted = features(self.model.encoder, pool, layer)
+        with evaluating(self.model):
+            rows = [
+                wanted(self.model.encoder, tokens_of(self.modality, batch, self.device)).float().cpu()
+                for batch in inputs.batches(self.modality, x, batch_size)
+            ]
+        return torch.cat(rows)
+
+    @torch.no_grad()
+    def tokenize(self, x: Input) -> Tokens:
+        """What the model sees of all samples, as one batch: values, positions, lattice, padding."""
+        return tokens_of(self.modality, self._batch(x), self.device)
+
+    def reconstruct(
+        self,
+        x: Input,
+        seed: int = 0,
+        ratio: float | None = None,
+        mask: str | Sequence[str] | Tensor | np.ndarray[Any, Any] | None = None,
+    ) -> Reconstruction:
+        """Hide a part of every sample, predict it, and put the prediction in its place; a notebook shows the picture.
+
+        ``seed``: of the mask. ``ratio``: another share than the recipe's. ``mask``: words such as ``"mask=axis"`` or
+        ``"mask.ratio=0.5"``, or the very places, bool ``[N]`` or ``[B, N]`` (or shaped as the lattice), True is hidden.
+        """
+        with masked_by(self.model, self._mask(mask, ratio)):
+            found = reconstruct(self.model, self._batch(x), Context(seed=seed), self.baseline)
+        return replace(found, title=str(self.tree.get("recipe") or self.layout))
+
+    def predict_masked(
+        self, x: Input, mask: str | Sequence[str] | Tensor | np.ndarray[Any, Any] | None = None, seed: int = 0
+    ) -> Prediction:
+        """Prediction and truth at the hidden places, in the units of the training target. ``mask`` as in ``reconstruct``."""
+        with masked_by(self.model, self._mask(mask, None)):
+            return predict(self.model, self._batch(x), Context(seed=seed))
+
+    def _batch(self, x: Input) -> dict[str, Any]:
+        (batch,) = inputs.batches(self.modality, list(inputs.records(self.modality, x)), 1 << 62)
+        return {key: value.to(self.device) if isinstance(value, Tensor) else value for key, value in batch.items()}
+
+    def _mask(self, mask: Any, ratio: float | None) -> Mask | None:
+        if mask is None and ratio is None:
+            return None
+        if mask is None or isinstance(mask, str) or (isinstance(mask, Sequence) and all(isinstance(m, str) for m in mask)):
+            words = [] if mask is None else [mask] if isinstance(mask, str) else list(mask)
+            return mask_from_words(self.model, self.tree, [*words, *([] if ratio is None else [f"mask.ratio={ratio}"])])
+        if ratio is not None:
+            raise UserError("ratio and a mask by hand exclude each other")
+        return Given(mask)

@@ -1,0 +1,81 @@
+"""What is to be embedded: a folder, a file, Parquet, a data set of Hugging Face, or the run's own validation set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from maskedmod.build import build_source
+from maskedmod.config import with_words
+from maskedmod.data.sources import Records
+from maskedmod.data.sources.folder import Folder
+from maskedmod.data.sources.parquet import Parquet
+from maskedmod.data.stream import RecordStream
+from maskedmod.errors import UserError
+from maskedmod.modality import BadSample, Modality, Record
+
+
+def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], modality: Modality) -> Records:
+    """All records of ``given`` (a folder, a .parquet file, a folder or glob of such, or one file), in an order that does not
+    change; of ``data``, words such as ``data=hf data.path=cifar10 data.split=test``; with neither, of the validation set of
+    ``tree`` (without one: its training set). UserError for input that does not exist or has nothing to read."""
+    if given is not None and data:
+        raise UserError("give input= or data=, not both")
+    if data:
+        return _data_set(data, tree, modality)
+    if given is None:
+        return _own(tree, modality)
+    path = Path(given)
+    if path.is_dir() and any(path.rglob("*.parquet")) and not _has_files(path, modality):
+        return Parquet(given).everything(modality)
+    if path.is_dir():
+        return Folder(given).everything(modality)
+    if path.suffix == ".parquet":
+        return Parquet(given).everything(modality)
+    if not path.is_file():
+        raise UserError(f"input {given} does not exist; expected a folder, a file, or .parquet")
+    return [Record(path, key=given)]
+
+
+def name_of(given: str | None, data: Sequence[str]) -> str:
+    """The input as one line, to tell two inputs apart."""
+    return given if given is not None else " ".join(sorted(data)) or "validation set of the run"
+
+
+def from_place(records: Records, start: int) -> Iterator[Record]:
+    """Records from number ``start`` on, one after another."""
+    if isinstance(records, RecordStream):
+        return islice(records.epoch(0, 0, False), start, records.samples)
+    return (records[i] for i in range(start, len(records)))
+
+
+def parts_of(modality: Modality, record: Record) -> Sequence[Record]:
+    """The samples that a record holds; itself when it cannot be opened, which reading it will tell."""
+    try:
+        return modality.expand(record)
+    except BadSample:
+        return (record,)
+
+
+def _has_files(path: Path, modality: Modality) -> bool:
+    return any(file.suffix.lower() in modality.extensions for file in path.rglob("*"))
+
+
+def _data_set(words: Sequence[str], tree: dict[str, Any], modality: Modality) -> Records:
+    bare = {key: value for key, value in tree.items() if key != "data"}
+    changed = with_words(bare, words)
+    if list(changed.get("data") or {}) != ["hf"]:
+        raise UserError("data= is for data sets of Hugging Face (data=hf data.path=NAME); files are named by input=")
+    changed["data"]["hf"] = {**(changed["data"]["hf"] or {}), "val_fraction": 0.0}  # every row of the split, none held out
+    return build_source(changed).records("train", modality)  # type: ignore[no-any-return]
+
+
+def _own(tree: dict[str, Any], modality: Modality) -> Records:
+    if not tree.get("data"):
+        raise UserError("name what to embed: input=FOLDER, a file or .parquet")
+    source = build_source(tree)
+    held_out = source.records("val", modality)
+    empty = held_out is None or (not isinstance(held_out, RecordStream) and len(held_out) == 0)
+    return source.records("train", modality) if empty else held_out  # type: ignore[no-any-return]

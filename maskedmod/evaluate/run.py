@@ -1,0 +1,122 @@
+"""One evaluation from start to end: features, trials, table."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from maskedmod.errors import UserError, unknown
+from maskedmod.evaluate.labels import Labels, encode
+from maskedmod.evaluate.metrics import measure
+from maskedmod.evaluate.prepare import RANDOM, ROWS, Settings, Table, table
+from maskedmod.evaluate.probe import Known, Probe
+from maskedmod.evaluate.result import Result, Row
+from maskedmod.evaluate.splits import Trial, digest, folds
+
+PROTOCOLS = ("knn", "linear", "ridge", "svm")
+
+
+def evaluate(
+    checkpoints: Sequence[str | Path], protocol: str, data: Sequence[str] = (), settings: Settings | None = None, **arguments: Any
+) -> Result:
+    """Judge the frozen encoders of ``checkpoints`` (run folders or published weights of one recipe: several runs give the
+    deviation over their seeds), beside the same encoder at random initialisation and the modality's raw features.
+
+    ``protocol``: one of ``PROTOCOLS``, with its own ``arguments``. ``data``: words such as ``data=folder``, ``data.path=DIR``
+    laid over the run's recipe; none means the run's own data. Raises UserError for whatever a user can mend.
+    """
+    settings, probe = settings or Settings(), build(protocol, arguments)
+    found = table(checkpoints, data, settings)
+    return judge(found, protocol, probe, settings, [str(path) for path in checkpoints])
+
+
+def build(protocol: str, arguments: Mapping[str, Any]) -> Probe:
+    """The protocol of this name. UserError names an unknown one, and arguments that it does not take."""
+    if protocol not in PROTOCOLS:
+        raise unknown("protocol", protocol, PROTOCOLS)
+    cls = getattr(import_module(f"maskedmod.evaluate.{protocol}"), protocol.capitalize())
+    accepted = list(inspect.signature(cls).parameters)
+    for key in arguments:
+        if key not in accepted:
+            raise unknown("key", key, accepted, f"of protocol={protocol}")
+    try:
+        return cls(**arguments)  # type: ignore[no-any-return]
+    except TypeError as error:
+        raise UserError(f"protocol={protocol}: {error}") from None
+
+
+def judge(found: Table, protocol: str, probe: Probe, settings: Settings, checkpoints: Sequence[str]) -> Result:
+    """Every row of the table under every trial."""
+    labels = encode(found.labels, "numbers" in probe.tasks, found.keys)
+    if labels.task not in probe.tasks:
+        what = {"classes": "classes", "tags": "lists of labels", "numbers": "numbers"}[labels.task]
+        raise UserError(f"protocol={protocol} does not judge {what}; protocol=linear does")
+    cuts = trials(found, labels, settings)
+    rows = [_row(name, found, labels, probe, cuts, settings) for name in ROWS]
+    train, test = found.keys[: found.train], found.keys[found.train :]
+    split = {
+        "name": found.name, "folds": settings.folds, "train": len(train), "test": len(test),
+        "train_sha256": digest(train, found.keys), "test_sha256": digest(test, found.keys) if test else None,
+    }  # fmt: skip
+    facts = {
+        "checkpoints": list(checkpoints),
+        "seeds": list(range(settings.seeds)),
+        "pool": settings.pool,
+        "encoder": settings.encoder,
+    }
+    return Result(protocol, split, rows, facts, [*found.notes, *_unseen(labels, cuts)])
+
+
+def trials(found: Table, labels: Labels, settings: Settings) -> list[Trial]:
+    """The source's own split once per seed; or every fold of every seed's shuffle of all samples."""
+    every = np.arange(len(found.keys))
+    if not settings.folds:
+        return [Trial(every[: found.train], every[found.train :], seed) for seed in range(settings.seeds)]
+    cuts = []
+    for seed in range(settings.seeds):
+        for test in folds(labels.y, found.groups, settings.folds, seed):
+            cuts.append(Trial(np.setdiff1d(every, test), test, seed))
+    return cuts
+
+
+def _row(name: str, found: Table, labels: Labels, probe: Probe, cuts: Sequence[Trial], settings: Settings) -> Row:
+    """All trials of one kind of features. A random initialisation is judged under the trials of its own seed; several
+    checkpoints are dealt out to the seeds when there are as many of them, else each is judged under every seed."""
+    scores, chosen = [], []
+    variants = found.x[name]
+    own = name == RANDOM or (len(variants) > 1 and len(variants) == settings.seeds)
+    for number, x in enumerate(variants):
+        for cut in cuts:
+            if own and cut.seed != number:
+                continue
+            if not own and not probe.draws and not settings.folds and cut.seed > 0:
+                continue  # nothing is drawn: another seed would repeat the same number
+            score, setting = _score(x, labels, found.groups, probe, cut)
+            scores.append(score)
+            chosen.append(setting)
+    return Row(name, scores, chosen)
+
+
+def _score(x: Tensor, labels: Labels, groups: Sequence[str], probe: Probe, cut: Trial) -> tuple[dict[str, float], dict[str, Any]]:
+    """Metrics of one trial. The probe sees the training rows with their labels and the test rows without."""
+    known = Known(x[cut.train], replace(labels, y=labels.y[cut.train]), [groups[i] for i in cut.train])
+    scores, setting = probe.predict(known, x[cut.test], cut.seed)
+    return measure(labels.task, scores, labels.y[cut.test]), setting
+
+
+def _unseen(labels: Labels, cuts: Sequence[Trial]) -> list[str]:
+    """A class that is only in the test part cannot be told: it counts as wrong, and is said."""
+    if labels.task != "classes":
+        return []
+    only: set[int] = set()
+    for cut in cuts:
+        only |= set(labels.y[cut.test].tolist()) - set(labels.y[cut.train].tolist())
+    named = ", ".join(labels.names[i] for i in sorted(only))
+    return [f"classes without a training sample, counted as wrong: {named}"] if only else []

@@ -1,0 +1,77 @@
+"""``maskedmod reconstruct`` with the same words for images and sound, and for published weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+import maskedmod.zoo
+from maskedmod.api.loaded import Loaded
+from maskedmod.build import build_model
+from maskedmod.cli import main
+from maskedmod.config import resolve
+from maskedmod.recipe_file import dump
+from maskedmod.train import checkpoint
+from maskedmod.zoo.report import Report
+
+SMALL = ["encoder.depth=1", "encoder.width=24", "encoder.heads=2", "head.depth=1", "head.width=16", "head.heads=2"]
+RECIPES = {
+    "image": ["recipe=mae", "modality={image: {size: 32, patch_size: 8}}", *SMALL],
+    "audio": ["recipe=audio_mae", "modality={audio: {mel_bins: 32, frames: 64, patch_size: 8}}", *SMALL, "head.window=null"],
+}
+
+
+@pytest.fixture(params=["image", "audio"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A run folder with a checkpoint of fresh weights and the built-in sample as its data."""
+    tree: dict[str, Any] = resolve([*RECIPES[request.param], "data=demo"])
+    model = build_model(tree)
+    out = tmp_path / request.param
+    out.mkdir()
+    (out / "recipe.yaml").write_text(dump(tree))
+    checkpoint.save(out / "checkpoints", model.state_dict(), {}, {"step": 1}, keep=1)
+    return out
+
+
+def inputs(kind: str, folder: Path) -> Path:
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for i in range(3):
+        if kind == "image":
+            Pillow.fromarray(draw.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+        else:
+            pytest.importorskip("soundfile").write(folder / f"{i}.wav", draw.standard_normal(9000) * 0.1, 16000)
+    return folder
+
+
+def test_the_same_words_for_every_modality(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = inputs(run.name, tmp_path / "in")
+    words = ["reconstruct", f"checkpoint={run}", f"input={given}", "seed=3", "mask.ratio=0.5", "wav=true"]
+    sizes = []
+    for columns in (1, 3):
+        out = tmp_path / f"{columns}.png"
+        assert main([*words, f"output={out}", f"columns={columns}"]) == 0
+        sizes.append(Pillow.open(out).size)
+    assert sizes[0][0] < sizes[1][0] and sizes[0][1] > sizes[1][1]
+    sounds = sorted(path.name for path in tmp_path.glob("*.wav"))
+    assert len(sounds) == (18 if run.name == "audio" else 0)
+    assert main(["reconstruct", f"checkpoint={run}", "samples=2"]) == 0
+    assert (run / "pictures" / "reconstruction_seed0.png").is_file()
+    assert main(["reconstruct", f"checkpoint={run}", "columns=0"]) == 2
+    assert "columns must be at least 1" in capsys.readouterr().err
+
+
+def test_weights_that_are_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    tree = resolve(RECIPES["image"])
+    fresh = Loaded(build_model(tree).eval(), Report("fair_mae"), "fair_mae", tree)
+    monkeypatch.setattr(maskedmod.zoo, "load", lambda path: fresh)
+    monkeypatch.chdir(tmp_path)
+    given = inputs("image", tmp_path / "in")
+    assert main(["reconstruct", "checkpoint=published.pth", f"input={given}", "mask.ratio=0.5", "samples=2"]) == 0
+    assert (tmp_path / "reconstruction_in_seed0.png").is_file()
+    assert main(["reconstruct", "checkpoint=published.pth"]) == 2
+    assert "name what to draw" in capsys.readouterr().err
