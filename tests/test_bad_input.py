@@ -407,7 +407,7 @@ def test_a_failed_attempt_leaves_nothing_behind(run: Run, pictures: Path, clips:
 def test_input_of_reconstruct(run: Run, trained: Path, clips: Path, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("hello there")
     refused(run("reconstruct"), "checkpoint=RUN")
-    refused(run("reconstruct", "checkpoint=nowhere"), "nowhere is no run folder")
+    refused(run("reconstruct", "checkpoint=nowhere"), "nowhere: no such file or folder")
     refused(run("reconstruct", f"checkpoint={trained}", "input=nowhere"), "nowhere does not exist")
     refused(run("reconstruct", f"checkpoint={trained}", "input=a.png"), "a.png", "not an image")
     refused(run("reconstruct", f"checkpoint={trained}", f"input={clips}"), ".png")

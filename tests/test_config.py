@@ -177,7 +177,16 @@ def test_errors_of_files(tmp_path: Path) -> None:
 
 
 def test_models_are_built_from_trees(recipe: str) -> None:
-    tree = config.resolve([recipe, "preset=demo", "teacher=ema"])
+    with pytest.raises(ValueError, match="neither the mask nor a target uses it"):
+        build.build_model(config.resolve([recipe, "preset=demo", "teacher=ema"]))
+    tree = config.resolve(
+        [
+            recipe,
+            "preset=demo",
+            "teacher=ema",
+            "objectives={latent: {target: {feature: {}}, head: {mlp: {}}, loss: {cosine: {}}, region: pooled}}",
+        ]
+    )
     model = build.build_model(tree)
     main = model.objectives["main"]
     assert model.encoder.width == 32 and main.head.pred.out_features == 16 * 16
