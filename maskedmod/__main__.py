@@ -1,7 +1,6 @@
 """``python -m maskedmod`` is the command ``maskedmod``."""
 
-import sys
+from maskedmod.cli import entry
 
-from maskedmod.cli import main
-
-sys.exit(main())
+if __name__ == "__main__":
+    entry()

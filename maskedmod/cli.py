@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from maskedmod import __version__
 from maskedmod.errors import UserError, one_line, unknown
@@ -23,6 +24,21 @@ VERBS = {
 
 USAGE_ERROR = 2
 """Exit code when a setting, a file or a name is wrong."""
+
+
+def entry() -> NoReturn:
+    """The program ``maskedmod``: run the verb of the command line and end the process."""
+    leave(main())
+
+
+def leave(code: int) -> NoReturn:
+    """End the process. One of several started by torchrun goes at once, without the interpreter's own shut-down: the threads
+    of torch's process groups sometimes abort during it, and a run that is done would end as failed."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

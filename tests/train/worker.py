@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from maskedmod.cli import leave
 from maskedmod.context import Context
 from maskedmod.train.parallel import processes
 from maskedmod.train.stop import Interrupted
@@ -48,6 +49,7 @@ def main(folder: Path, runs: list[list[str]]) -> None:
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()
+        leave(0)
 
 
 if __name__ == "__main__":
