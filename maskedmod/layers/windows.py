@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from maskedmod.layers.block import BlockSettings, DropPath, Mlp, make_norm
 
 CLOSED = -1e4
-"""Score of a forbidden pair: finite, so that a window with no valid key at all gives a mean and not NaN, and so low that its
-weight is exactly 0 (at -100, as published, weights are denormal numbers, many times slower on a CPU)."""
+"""Score of a forbidden pair: finite, so that a window with no valid key at all gives a mean and not NaN, and far below any open
+score: these reach -100 at the smallest tau, where the published -100 would let pairs through."""
 
 
 @dataclass(frozen=True)
