@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from maskedmod.tokens import DROPPED, MASKED, RANDOM, Layout, MaskSet, Tokens, Visibility, take
+from maskedmod.tokens import MASKED, RANDOM, Layout, MaskSet, Tokens, Visibility, take
 
 Sees = Literal["visible", "mask_token", "corrupt", "full"]
 
@@ -37,9 +37,7 @@ def apply(rows: Tokens, mask: MaskSet, sees: Sees) -> Seen:
         return _visible(rows, mask)
     tokens = rows
     if mask.drops and not rows.layout.packed:
-        kept = mask.role != DROPPED
-        valid = kept if rows.layout.valid is None else rows.layout.valid & kept
-        tokens = replace(rows, layout=replace(rows.layout, valid=valid))
+        tokens = replace(rows, layout=replace(rows.layout, valid=mask.present(rows.layout.valid)))
     hidden = None
     if sees == "mask_token":
         hidden = mask.hidden

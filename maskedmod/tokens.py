@@ -192,6 +192,13 @@ class MaskSet:
         """bool like role: content the encoder must not see."""
         return self.role != VISIBLE
 
+    def present(self, valid: Tensor | None) -> Tensor | None:
+        """Valid tokens that were not dropped, None = all of them."""
+        if not self.drops:
+            return valid
+        kept = self.role != DROPPED
+        return kept if valid is None else valid & kept
+
     def rewrite(self, rows: Tokens) -> Tokens:
         """Tokens whose content the mask itself changed, before anything is gathered: the same here; a subclass mixes samples,
         adds noise, or puts in what a generator drew."""

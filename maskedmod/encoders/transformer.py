@@ -116,10 +116,11 @@ class Transformer(Encoder):
             cos, sin = self.positions(pos, self.prefix)
             head_axis = 1 if not layout.packed else -2
             rotary = (cos.unsqueeze(head_axis), sin.unsqueeze(head_axis))
+        if layout.packed:
+            if isinstance(self.positions, Relative):
+                raise ValueError("encoder.positions=relative is for tokens on a grid; packed tokens take rotary or sincos")
+            return Who.packed(layout, visibility.causal, rotary)
         bias = self.positions(pos, self.prefix) if isinstance(self.positions, Relative) else None
-        if layout.cu_seqlens is not None:
-            lengths = tuple(layout.cu_seqlens.diff().tolist()) if not layout.cu_seqlens.is_cuda else ()
-            return Who(None, bias, visibility.causal, rotary, layout.cu_seqlens, layout.max_seqlen, lengths)
         return Who(_allowed(layout, visibility, self.prefix), bias, visibility.causal, rotary)
 
     def _run(self, x: Tensor, who: Who, taps: set[str]) -> tuple[Tensor, dict[str, Tensor]]:

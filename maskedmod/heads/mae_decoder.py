@@ -14,7 +14,7 @@ from maskedmod.layers.block import Block, BlockSettings, make_norm
 from maskedmod.layers.init import Init, initialise, rescale_by_depth
 from maskedmod.layers.positions import SinCos, Table
 from maskedmod.layers.windows import WindowBlock
-from maskedmod.tokens import DROPPED, Spec, Where, take
+from maskedmod.tokens import Spec, Where, take
 
 
 class MaeDecoder(Head):
@@ -163,10 +163,7 @@ class MaeDecoder(Head):
         if grid is None or len(grid) != 2:
             raise ValueError("mae_decoder.window needs tokens that fill a two-axis lattice")
         x = self._fill(view)
-        valid = view.rows.layout.valid
-        if view.mask.drops:
-            kept = view.mask.role != DROPPED
-            valid = kept if valid is None else valid & kept
+        valid = view.mask.present(view.rows.layout.valid)
         for block in self.blocks:
             x = block(x, (grid[0], grid[1]), valid)
         return self.norm(x)
@@ -192,10 +189,7 @@ class MaeDecoder(Head):
             x = self._token(x).expand(rows.shape[0], -1).index_copy(0, latent.index, x)
         x = self._refilled(view, x)
         x = x + self.positions(rows.pos, rows.layout.grid).to(x.dtype)
-        cu = rows.layout.cu_seqlens
-        assert cu is not None
-        lengths = () if cu.is_cuda else tuple(cu.diff().tolist())
-        who = Who(cu_seqlens=cu, max_seqlen=rows.layout.max_seqlen, lengths=lengths)
+        who = Who.packed(rows.layout)
         for block in self.blocks:
             x = block(x, who)
         return self.norm(x)

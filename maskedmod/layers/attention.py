@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskedmod.tokens import Layout
+
 QkvBias = Literal["all", "none", "qv"]
 
 
@@ -28,6 +30,14 @@ class Who:
     cu_seqlens: Tensor | None = None
     max_seqlen: int = 0
     lengths: tuple[int, ...] = ()
+
+    @classmethod
+    def packed(cls, layout: Layout, causal: bool = False, rotary: tuple[Tensor, Tensor] | None = None) -> Who:
+        """Everybody within a sequence. Lengths are read here where that is free, on a GPU only by the path that needs them."""
+        cu = layout.cu_seqlens
+        assert cu is not None
+        lengths = () if cu.is_cuda else tuple(cu.diff().tolist())
+        return cls(causal=causal, rotary=rotary, cu_seqlens=cu, max_seqlen=layout.max_seqlen, lengths=lengths)
 
 
 class Attention(nn.Module):
@@ -129,8 +139,9 @@ def _packed_attention(q: Tensor, k: Tensor, v: Tensor, who: Who, dropout: float)
         out = varlen_attn(q, k, v, cu, cu, who.max_seqlen, who.max_seqlen)
         assert isinstance(out, Tensor)
         return out
+    lengths = who.lengths or tuple(who.cu_seqlens.diff().tolist())
     parts = []
-    for qs, ks, vs in zip(q.split(who.lengths), k.split(who.lengths), v.split(who.lengths), strict=True):
+    for qs, ks, vs in zip(q.split(lengths), k.split(lengths), v.split(lengths), strict=True):
         one = F.scaled_dot_product_attention(
             qs.transpose(0, 1), ks.transpose(0, 1), vs.transpose(0, 1), dropout_p=dropout, is_causal=who.causal
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -107,7 +108,7 @@ class Random(Mask):
         if any(g % self.unit for g in grid):
             raise ValueError(f"mask.unit {self.unit} does not divide the lattice {grid}")
         coarse = tuple(g // self.unit for g in grid)
-        cells = int(torch.tensor(coarse).prod())
+        cells = math.prod(coarse)
         unit = from_noise(self._noise((rows.shape[0], cells), rows, ctx), ratio, None, self.count)
         owner = flat_index(rows.pos // self.unit, coarse)
         return from_masked_rows(unit.hidden.gather(1, owner), rows, self.per_sample)

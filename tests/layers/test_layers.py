@@ -46,6 +46,22 @@ def test_packed_attention_equals_dense_rows(causal: bool) -> None:
     torch.testing.assert_close(packed, torch.cat(dense))
 
 
+def test_packed_attention_finds_lengths_that_nobody_gave() -> None:
+    """On a GPU the host is not asked for lengths beforehand."""
+    layer, x = Attention(16, 4), torch.randn(9, 16)
+    cu = torch.tensor([0, 4, 9], dtype=torch.int32)
+    given = Who.packed(Layout(cu_seqlens=cu, max_seqlen=5))
+    assert given.lengths == (4, 5)
+    torch.testing.assert_close(layer(x, Who(cu_seqlens=cu, max_seqlen=5)), layer(x, given))
+
+
+def test_relative_positions_of_packed_tokens_are_refused() -> None:
+    encoder = Transformer(SPEC, embedding, depth=1, width=32, heads=4, sees="full", positions="relative", classes=0)
+    layout = Layout(cu_seqlens=torch.tensor([0, 4], dtype=torch.int32), max_seqlen=4)
+    with pytest.raises(ValueError, match="positions=relative"):
+        encoder(Seen(Tokens(torch.randn(4, 6), lattice((2, 2)), layout)))
+
+
 def test_bias_padding_and_causal_together() -> None:
     layer, x = Attention(16, 4), torch.randn(2, 5, 16)
     bias = torch.randn(1, 4, 5, 5)
