@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,8 +17,10 @@ from maskedmod.errors import UserError
 from maskedmod.modality import Modality, Record
 from maskedmod.tokens import Latent
 
-Pool = Literal["mean", "cls", "both", "axis"]
+Pool = Literal["mean", "cls", "both", "axis", "grid"]
 POOLS = get_args(Pool)
+CELLS = 4
+"""Parts of every axis under ``pool=grid``."""
 Reader = Callable[[dict[str, Any]], Tensor]
 """A prepared batch -> features ``[B, D]``."""
 
@@ -27,13 +29,14 @@ Reader = Callable[[dict[str, Any]], Tensor]
 class Features:
     """``x``: features float32 ``[n, D]`` on the CPU by reader name; rows are the records that could be read, in their order.
     ``labels``, ``keys`` and ``groups`` (key of the whole that a record is a part of) of these rows. ``bad``: how many could
-    not be read."""
+    not be read. ``places``: number of every row among all records where these are numbered (``prepare.Chosen``), else -1."""
 
     x: dict[str, Tensor]
     labels: list[Any]
     keys: list[str]
     groups: list[str]
     bad: int
+    places: list[int] = field(default_factory=list)
 
 
 class _Named(nn.Module):
@@ -43,12 +46,13 @@ class _Named(nn.Module):
         super().__init__()
         self.modality = modality
 
-    def read(self, record: Record) -> tuple[Any, Any, str, str]:
-        return self.modality.read(record), record.label, record.key, str(record.extra.get("clip", record.key))
+    def read(self, record: Record) -> tuple[Any, ...]:
+        extra = record.extra
+        return self.modality.read(record), record.label, record.key, str(extra.get("clip", record.key)), extra.get("row", -1)
 
-    def collate(self, samples: Sequence[tuple[Any, Any, str, str]]) -> dict[str, Any]:
-        columns = [list(column) for column in zip(*samples, strict=True)]
-        return {"batch": self.modality.collate(columns[0]), "labels": columns[1], "keys": columns[2], "groups": columns[3]}
+    def collate(self, samples: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+        first, *rest = (list(column) for column in zip(*samples, strict=True))
+        return {"batch": self.modality.collate(first), **dict(zip(("labels", "keys", "groups", "places"), rest, strict=True))}
 
 
 @torch.no_grad()
@@ -64,7 +68,7 @@ def extract(
     place, ctx = torch.device(device), Context(training=False)
     loader = Loader(records, _Named(modality), batch_size, shuffle=False, workers=workers, bad="skip")  # type: ignore[arg-type]
     parts: dict[str, list[Tensor]] = {name: [] for name in readers}
-    told: dict[str, list[Any]] = {"labels": [], "keys": [], "groups": []}
+    told: dict[str, list[Any]] = {"labels": [], "keys": [], "groups": [], "places": []}
     total = len(records) if hasattr(records, "__len__") else None
     with tqdm(total=total, unit="sample", desc="features", disable=None, leave=False) as bar:
         for item in loader.epoch_batches():
@@ -80,7 +84,7 @@ def extract(
     for name, values in x.items():
         if not bool(values.isfinite().all()):
             raise UserError(f"{name}: features of {told['keys'][int((~values.isfinite()).any(1).nonzero()[0])]} are not finite")
-    return Features(x, told["labels"], told["keys"], told["groups"], loader.bad.count)
+    return Features(x, told["labels"], told["keys"], told["groups"], loader.bad.count, told["places"])
 
 
 def encoder_reader(encoder: nn.Module, modality: Modality, pool: Pool = "mean") -> Reader:
@@ -97,12 +101,15 @@ def encoder_reader(encoder: nn.Module, modality: Modality, pool: Pool = "mean") 
 def pooled(latent: Latent, pool: Pool) -> Tensor:
     """``mean`` over valid tokens, ``cls``: the class token, ``both``: the two side by side, ``[B, D]`` or ``[B, 2D]``.
     ``axis``: mean over the first axis of the grid, the places along the others side by side, ``[B, F * D]``: of a spectrogram the
-    mean over time of all frequencies (MSM-MAE, Niizumi et al. 2022, section 3.3).
+    mean over time of all frequencies (MSM-MAE, Niizumi et al. 2022, section 3.3). ``grid``: means over the 4 x 4 parts of the
+    sample's own valid extent, ``[B, 16 * D]``: keeps in rough what comes before what, and what is above what.
     UserError when a class token is asked for and the encoder has none, or an axis and there is no grid of two."""
     if pool == "mean":
         return latent.mean()
     if pool == "axis":
         return _over_first_axis(latent)
+    if pool == "grid":
+        return _in_parts(latent)
     if latent.prefix is None or not latent.has_class:
         raise UserError(f"pool={pool}: this encoder has no class token; pool=mean works for every encoder")
     token = latent.prefix[:, 0]
@@ -110,11 +117,35 @@ def pooled(latent: Latent, pool: Pool) -> Tensor:
 
 
 def _over_first_axis(latent: Latent) -> Tensor:
+    x, weight, grid = _on_grid(latent, "axis")
+    weight = weight.reshape(len(x), grid[0], -1, 1)
+    total = (x.reshape(len(x), grid[0], -1, x.shape[-1]) * weight).sum(1)
+    return (total / weight.sum(1).clamp(min=1)).flatten(1)
+
+
+def _in_parts(latent: Latent) -> Tensor:
+    x, weight, grid = _on_grid(latent, "grid")
+    x, weight = x.reshape(len(x), *grid, -1), weight.reshape(len(x), *grid)
+    for axis, size in enumerate(grid):
+        others = [i + 1 for i in range(len(grid)) if i != axis]
+        extent = (weight.sum(others) > 0).sum(1)  # valid tokens of a sample are a block that begins at 0
+        x = torch.einsum("bct,bt...->bc...", _parts(extent, size).to(x.dtype), x.movedim(axis + 1, 1)).movedim(1, axis + 1)
+    return x.flatten(1)
+
+
+def _parts(extent: Tensor, size: int) -> Tensor:
+    """Weights ``[B, 4, size]`` of the means over four equal parts of the first ``extent`` places; parts of less than one place
+    share it."""
+    cell, place = torch.arange(CELLS, device=extent.device)[None, :, None], torch.arange(size, device=extent.device)
+    length = extent.clamp(min=1)[:, None, None]
+    inside = (place >= cell * length // CELLS) & (place < -(-(cell + 1) * length // CELLS))
+    return inside / inside.sum(-1, keepdim=True)
+
+
+def _on_grid(latent: Latent, pool: str) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+    """Tokens ``[B, N, D]``, their weights ``[B, N]`` (0 = padding) and the lattice."""
     x, layout = latent.tokens, latent.layout
     if layout.grid is None or len(layout.grid) < 2 or x.ndim != 3 or x.shape[1] != math.prod(layout.grid):
-        raise UserError("pool=axis: these tokens lie on no grid of two axes or more; pool=mean works for every encoder")
-    b, n, d = x.shape
-    weight = x.new_ones(b, n) if layout.valid is None else layout.valid.to(x.dtype)
-    weight = weight.reshape(b, layout.grid[0], -1, 1)
-    total = (x.reshape(b, layout.grid[0], -1, d) * weight).sum(1)
-    return (total / weight.sum(1).clamp(min=1)).flatten(1)
+        raise UserError(f"pool={pool}: these tokens lie on no grid of two axes or more; pool=mean works for every encoder")
+    weight = x.new_ones(x.shape[:2]) if layout.valid is None else layout.valid.to(x.dtype)
+    return x, weight, layout.grid

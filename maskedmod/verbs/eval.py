@@ -13,7 +13,7 @@ protocol=NAME     knn (k=20 temperature=0.07), linear (grid=[C, ...]), svm (grid
 data=, data.*     laid over the run's recipe; the parts are the source's own (train, val)
 seeds=3           random initialisations, and draws of the part that settings are chosen on
 folds=0           judge by folds over all samples in place of the source's split
-pool=mean         mean over tokens, cls (class token), both, axis (mean over time, all frequencies side by side)
+pool=mean         mean over tokens, cls (class token), both, axis (mean over the first axis), grid (4 x 4 parts)
 encoder=student   or teacher, where the method has one
 samples=N         at most so many training samples, drawn with seed 0
 output=FILE       default: eval.json in the run folder
@@ -32,7 +32,12 @@ from maskedmod.errors import UserError
 KINDS: dict[str, Any] = {
     "pool": str, "encoder": str, "device": str, "seeds": int, "folds": int, "samples": int, "batch_size": int, "workers": int
 }  # fmt: skip
-ARGUMENTS: dict[str, Any] = {"k": int, "temperature": float, "grid": list, "inner": int, "iterations": int}
+ARGUMENTS: dict[str, Any] = {
+    "k": int, "temperature": float, "grid": list, "inner": int, "iterations": int, "epochs": float, "steps": int, "lr": float,
+    "base_lr": float, "min_lr": float, "warmup": float, "weight_decay": float, "layer_decay": float, "drop_path": float,
+    "mixup": float, "cutmix": float, "smoothing": float, "ema": float, "clip": float, "augment": bool, "task": str,
+    "precision": str, "threads": int,
+}  # fmt: skip
 KEYS = ("checkpoint", "protocol", "data", *KINDS, *ARGUMENTS, "output")
 
 
@@ -46,13 +51,23 @@ def run(words: Sequence[str]) -> int:
     checkpoints = str(given["checkpoint"]).split(",")
     settings = {key: _typed(key, given[key], kind) for key, kind in KINDS.items() if key in given}
     arguments = {key: _typed(key, given[key], kind) for key, kind in ARGUMENTS.items() if key in given}
+    from maskedmod.evaluate.finetune.options import options
     from maskedmod.evaluate.prepare import Settings
-    from maskedmod.evaluate.run import build, evaluate
+    from maskedmod.evaluate.run import TRAINED_PROTOCOLS, build, evaluate
 
-    build(str(given["protocol"]), arguments)  # what is misspelt is said before anything is computed
-    result = evaluate(checkpoints, str(given["protocol"]), data, Settings(**settings), **arguments)
+    protocol, chosen = str(given["protocol"]), Settings(**settings)
+    # what is misspelt is said before anything is computed
+    if protocol in TRAINED_PROTOCOLS:
+        if "batch_size" in settings:
+            arguments["batch_size"] = settings["batch_size"]
+        options(protocol, arguments)
+    else:
+        build(protocol, arguments)
+    output = _output(given.get("output"), checkpoints[0])
+    result = evaluate(checkpoints, protocol, data, chosen, output.parent / protocol, **arguments)
     print(result.text())
-    print(f"\n{result.write(_output(given.get('output'), checkpoints[0]))}")
+    result.write(output.with_name(f"{output.stem}_{protocol}.json"))
+    print(f"\n{result.write(output)}")
     return 0
 
 
@@ -66,7 +81,8 @@ def _typed(key: str, value: Any, kind: type) -> Any:
             return [float(number) for number in numbers]
     elif type(value) is kind:
         return value
-    what = {int: "an integer", float: "a number", str: "a word", list: "a list of numbers such as [0.01,0.1,1]"}[kind]
+    what = {int: "an integer", float: "a number", str: "a word", bool: "yes or no",
+            list: "a list of numbers such as [0.01,0.1,1]"}[kind]  # fmt: skip
     raise UserError(f"{key} expects {what}, got {value!r}")
 
 
@@ -75,8 +91,6 @@ def _output(wanted: Any, checkpoint: str) -> Path:
     if wanted is not None:
         path = Path(str(wanted))
         return path if path.suffix == ".json" else path / "eval.json"
-    start = Path(checkpoint)
-    for folder in (start, *list(start.parents)[:3]):
-        if (folder / "recipe.yaml").is_file():
-            return folder / "eval.json"
-    return Path("eval.json")
+    from maskedmod.evaluate.run import home
+
+    return home(checkpoint) / "eval.json"

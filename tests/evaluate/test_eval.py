@@ -84,7 +84,7 @@ def test_random_rows_differ_by_seed_and_repeat(run: Path) -> None:
         (["protocol=linaer"], "did you mean linear?"),
         (["protocol=knn", "grid=1"], "unknown key 'grid' of protocol=knn"),
         (["protocol=ridge"], "is no number, and this protocol predicts numbers"),
-        (["protocol=knn", "pool=max"], "pool=max: accepted are mean, cls, both, axis"),
+        (["protocol=knn", "pool=max"], "pool=max: accepted are mean, cls, both, axis, grid"),
         (["protocol=knn", "data=folder", "data.path=nowhere"], "data folder nowhere does not exist"),
         (["protocol=knn", "seeds=0"], "seeds=0: must be at least 1"),
         (["protocol=knn", "encoder=teacher"], "this model has no teacher"),
@@ -104,6 +104,16 @@ def test_the_axis_mean_leaves_padding_out() -> None:
     valid[1, 2:] = False
     found = pooled(Latent(x, Layout(grid=(3, 2), valid=valid)), "axis")
     assert found.tolist() == [[2.0, 3.0], [6.0, 7.0]]
+
+
+def test_grid_pooling_is_the_adaptive_mean_over_each_samples_own_extent() -> None:
+    x, valid = torch.randn(2, 6 * 5, 3, generator=torch.Generator().manual_seed(0)), torch.zeros(2, 6, 5, dtype=torch.bool)
+    valid[0], valid[1, :3] = True, True
+    found = pooled(Latent(x, Layout(grid=(6, 5), valid=valid.flatten(1))), "grid").reshape(2, 4, 4, 3)
+    for row, frames in ((0, 6), (1, 3)):
+        picture = x[row].reshape(6, 5, 3)[:frames].permute(2, 0, 1)
+        wanted = torch.nn.functional.adaptive_avg_pool2d(picture, (4, 4)).permute(1, 2, 0)
+        torch.testing.assert_close(found[row], wanted)
 
 
 def test_raw_features_of_any_tokens() -> None:
