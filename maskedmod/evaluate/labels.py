@@ -13,12 +13,13 @@ from torch import Tensor
 
 from maskedmod.errors import UserError
 
-Task = Literal["classes", "tags", "numbers"]
+Task = Literal["classes", "tags", "numbers", "tokens"]
 
 
 @dataclass(frozen=True)
 class Labels:
-    """``task``: classes (one name or int a sample), tags (a list of 0, 1 or missing a sample), numbers (to be regressed).
+    """``task``: classes (one name or int a sample), tags (a list of 0, 1 or missing a sample), numbers (to be regressed),
+    tokens (a class for every token, see finetune/tokens.py).
     ``y``: int64 ``[n]`` for classes, else float32 ``[n, K]`` with NaN where a label is missing. ``names`` of the classes."""
 
     task: Task

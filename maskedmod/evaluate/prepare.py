@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.build import build_encoder, build_source
+from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import POOLS, Features, Pool, Reader, encoder_reader, extract
 from maskedmod.evaluate.labels import missing
@@ -51,6 +52,11 @@ class Settings:
         if self.folds < 0 or self.folds == 1 or (self.samples is not None and self.samples < 1):
             raise UserError(f"folds={self.folds}, samples={self.samples}: no folds or at least 2, and at least 1 sample")
 
+    @property
+    def place(self) -> str:
+        """The device that is meant."""
+        return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
 
 @dataclass(frozen=True)
 class Table:
@@ -68,50 +74,100 @@ class Table:
 def table(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Settings) -> Table:
     """Features of both parts under every checkpoint, every random initialisation and the modality's raw features. Rows without
     a label are left out and counted. UserError when nothing is left, or when the two parts share a sample."""
+    loaded, tree = _loaded(checkpoints, data)
+    passes = [(one.model.modality, _readers(i, one, tree, settings)) for i, one in enumerate(loaded)]
+    return _read(tree, passes, settings)[0]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Everything but features of encoders. ``table``: its only row of features is that of the raw ones. ``encoders``: to be
+    judged, one a checkpoint. ``parts``: records of the training and test part; ``places[i]``: part and number there of the
+    table's row i. ``counts`` ``[n, 2]``: valid and maskable tokens of every sample."""
+
+    loaded: list[Loaded]
+    encoders: list[nn.Module]
+    tree: dict[str, Any]
+    table: Table
+    parts: list[Any]
+    places: list[tuple[int, int]]
+    counts: Tensor
+
+
+def survey(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Settings) -> Survey:
+    """Read all samples once. UserError as in ``table``, and for streams, whose samples cannot be read in any order."""
+    from maskedmod.evaluate.finetune.tokens import counts
+
+    loaded, tree = _loaded(checkpoints, data)
+    encoders = [_judged(one, settings) for one in loaded]
+    modality = loaded[0].model.modality
+    readers = {f"{RAW}:0": modality.raw_features, "counts:0": lambda b: counts(next(iter(modality.tokenize(b).values())))}
+    found, parts, places = _read(tree, [(modality, readers)], settings)
+    if not all(isinstance(part, Sequence) for part in parts):
+        raise UserError("training on labels needs samples that can be read in any order; this source is a stream")
+    return Survey(loaded, encoders, tree, found, parts, places, found.x.pop("counts")[0])
+
+
+def _loaded(checkpoints: Sequence[str | Path], data: Sequence[str]) -> tuple[list[Loaded], dict[str, Any]]:
     if not checkpoints:
         raise UserError("name what is to be judged: checkpoint=RUN")
     loaded = [load(path) for path in checkpoints]
-    tree = _with_data(loaded[0].tree, data)
-    device = settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return loaded, _with_data(loaded[0].tree, data)
+
+
+def _read(
+    tree: dict[str, Any], passes: Sequence[tuple[Modality, dict[str, Reader]]], settings: Settings
+) -> tuple[Table, list[Any], list[tuple[int, int]]]:
+    """-> the table, the records of both parts, and where among them each row of the table is."""
     source = build_source(tree)
-    parts: list[Features | None] = []
+    parts: list[Any] = []
+    found: list[Features | None] = []
     notes: list[str] = []
     for split in ("train", "val"):
-        records = source.records(split, loaded[0].model.modality)
+        records = source.records(split, passes[0][0])
         if split == "train" and settings.samples is not None:
             records = _draw(records, settings.samples)
+        parts.append(records)
         if split == "val" and hasattr(records, "__len__") and not len(records):
-            parts.append(None)
+            found.append(None)
             continue
-        passes = [extract(one.model.modality, records, _readers(i, one, tree, settings, device),
-                          settings.batch_size, device, settings.workers) for i, one in enumerate(loaded)]  # fmt: skip
-        parts.append(_labelled(_merged(passes), split, notes))
-    train, test = parts
+        numbered = Chosen([records], [(0, i) for i in range(len(records))]) if isinstance(records, Sequence) else records
+        each = [extract(modality, numbered, readers, settings.batch_size, settings.place, settings.workers)
+                for modality, readers in passes]  # fmt: skip
+        found.append(_labelled(_merged(each), split, notes))
+    train, test = found
     assert train is not None
     if test is None and not settings.folds:
         raise UserError("the data have no test part: give data.val_path, data.val_pattern or data.val_fraction, or folds=10")
     disjoint(train.keys, test.keys if test else [])
-    return _joined(train, test, f"{_written(tree['data'])}, train / val", notes + list(getattr(source, "notes", [])))
+    places = [(part, i) for part, one in enumerate(found) if one is not None for i in one.places]
+    name = f"{_written(tree['data'])}, train / val"
+    return _joined(train, test, name, notes + list(getattr(source, "notes", []))), parts, places
 
 
-def _readers(number: int, one: Loaded, tree: dict[str, Any], settings: Settings, device: str) -> dict[str, Reader]:
+def _judged(one: Loaded, settings: Settings) -> nn.Module:
+    """The student's encoder, or the teacher's."""
+    if settings.encoder == "student":
+        return one.model.encoder
+    teacher = getattr(one.model.teacher, "encoder", None)
+    if not isinstance(teacher, nn.Module):
+        raise UserError("encoder=teacher: this model has no teacher with an encoder of its own")
+    return teacher
+
+
+def _readers(number: int, one: Loaded, tree: dict[str, Any], settings: Settings) -> dict[str, Reader]:
     """The checkpoint's encoder; in the first pass the baselines too."""
-    modality = one.model.modality
-    chosen: nn.Module = one.model.encoder
-    if settings.encoder == "teacher":
-        if one.model.teacher is None or not isinstance(getattr(one.model.teacher, "encoder", None), nn.Module):
-            raise UserError("encoder=teacher: this model has no teacher with an encoder of its own")
-        chosen = one.model.teacher.encoder  # type: ignore[assignment]
-    readers = {f"{TRAINED}:{number}": encoder_reader(chosen.to(device), modality, settings.pool)}
+    modality, device = one.model.modality, settings.place
+    readers = {f"{TRAINED}:{number}": encoder_reader(_judged(one, settings).to(device), modality, settings.pool)}
     if number == 0:
         for seed in range(settings.seeds):
-            encoder = _untrained(tree, modality, seed).to(device)
+            encoder = untrained(tree, modality, seed).to(device)
             readers[f"{RANDOM}:{seed}"] = encoder_reader(encoder, modality, settings.pool)
         readers[f"{RAW}:0"] = modality.raw_features
     return readers
 
 
-def _untrained(tree: dict[str, Any], modality: Modality, seed: int) -> nn.Module:
+def untrained(tree: dict[str, Any], modality: Modality, seed: int) -> Encoder:
     """The recipe's encoder with the first weights of this seed; the random state of the CPU is as before afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -135,20 +191,22 @@ def _draw(records: Any, count: int) -> Any:
     if len(records) <= count:
         return records
     rows = np.sort(np.random.default_rng(0).permutation(len(records))[:count])
-    return Drawn(records, rows.tolist())
+    return Chosen([records], [(0, row) for row in rows.tolist()])
 
 
-class Drawn(Sequence[Record]):
-    """Some of the records."""
+class Chosen(Sequence[Record]):
+    """Some records of several lists, each at ``places[i]`` = (list, number there); ``extra["row"]`` of a record says i."""
 
-    def __init__(self, records: Sequence[Record], rows: list[int]) -> None:
-        self.records, self.rows = records, rows
+    def __init__(self, parts: Sequence[Sequence[Record]], places: Sequence[tuple[int, int]]) -> None:
+        self.parts, self.places = parts, places
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.places)
 
     def __getitem__(self, index: Any) -> Any:
-        return self.records[self.rows[index]]
+        part, row = self.places[index]
+        record = self.parts[part][row]
+        return replace(record, extra={**record.extra, "row": index})
 
 
 def _merged(passes: Sequence[Features]) -> Features:
@@ -168,14 +226,20 @@ def _labelled(found: Features, split: str, notes: list[str]) -> Features:
     if len(rows) == len(found.labels):
         return found
     notes.append(f"{split}: {len(found.labels) - len(rows)} samples without a label are left out")
-    picked = [[column[i] for i in rows] for column in (found.labels, found.keys, found.groups)]
-    return Features({name: values[rows] for name, values in found.x.items()}, picked[0], picked[1], picked[2], found.bad)
+    return Features(
+        {name: values[rows] for name, values in found.x.items()},
+        [found.labels[i] for i in rows],
+        [found.keys[i] for i in rows],
+        [found.groups[i] for i in rows],
+        found.bad,
+        [found.places[i] for i in rows],
+    )
 
 
 def _joined(train: Features, test: Features | None, name: str, notes: list[str]) -> Table:
-    x: dict[str, list[Tensor]] = {row: [] for row in ROWS}
+    x: dict[str, list[Tensor]] = {}
     for key, values in train.x.items():
-        x[key.partition(":")[0]].append(values if test is None else torch.cat([values, test.x[key]]))
+        x.setdefault(key.partition(":")[0], []).append(values if test is None else torch.cat([values, test.x[key]]))
     rest = ([], [], []) if test is None else (test.labels, test.keys, test.groups)
     labels, keys, groups = ([*a, *b] for a, b in zip((train.labels, train.keys, train.groups), rest, strict=True))
     return Table(x, labels, keys, groups, len(train.keys), name, notes)

@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from maskedmod.errors import UserError, unknown
+from maskedmod.evaluate.finetune.options import DEFAULTS, options
 from maskedmod.evaluate.labels import Labels, encode
 from maskedmod.evaluate.metrics import measure
 from maskedmod.evaluate.prepare import RANDOM, ROWS, Settings, Table, table
@@ -21,18 +22,33 @@ from maskedmod.evaluate.result import Result, Row
 from maskedmod.evaluate.splits import Trial, digest, folds
 
 PROTOCOLS = ("knn", "linear", "ridge", "svm")
+"""Probes on frozen features."""
+TRAINED_PROTOCOLS = tuple(DEFAULTS)
+"""Those that train a network on labels."""
 
 
 def evaluate(
-    checkpoints: Sequence[str | Path], protocol: str, data: Sequence[str] = (), settings: Settings | None = None, **arguments: Any
+    checkpoints: Sequence[str | Path],
+    protocol: str,
+    data: Sequence[str] = (),
+    settings: Settings | None = None,
+    folder: Path | None = None,
+    **arguments: Any,
 ) -> Result:
-    """Judge the frozen encoders of ``checkpoints`` (run folders or published weights of one recipe: several runs give the
+    """Judge the encoders of ``checkpoints`` (run folders or published weights of one recipe: several runs give the
     deviation over their seeds), beside the same encoder at random initialisation and the modality's raw features.
 
-    ``protocol``: one of ``PROTOCOLS``, with its own ``arguments``. ``data``: words such as ``data=folder``, ``data.path=DIR``
-    laid over the run's recipe; none means the run's own data. Raises UserError for whatever a user can mend.
+    ``protocol``: one of ``PROTOCOLS`` (frozen features) or ``TRAINED_PROTOCOLS`` (networks, in sub-folders of ``folder``;
+    default: ``protocol`` in the first checkpoint's run), with its own ``arguments``. ``data``: words such as ``data=folder``,
+    ``data.path=DIR`` laid over the run's recipe; none means the run's own data. Raises UserError for whatever a user can mend.
     """
-    settings, probe = settings or Settings(), build(protocol, arguments)
+    settings = settings or Settings()
+    if protocol in TRAINED_PROTOCOLS:
+        from maskedmod.evaluate.finetune.judge import evaluate_trained
+
+        place = folder or home(checkpoints[0] if checkpoints else "") / protocol
+        return evaluate_trained(checkpoints, protocol, data, settings, options(protocol, arguments), place)
+    probe = build(protocol, arguments)
     found = table(checkpoints, data, settings)
     return judge(found, protocol, probe, settings, [str(path) for path in checkpoints])
 
@@ -40,7 +56,7 @@ def evaluate(
 def build(protocol: str, arguments: Mapping[str, Any]) -> Probe:
     """The protocol of this name. UserError names an unknown one, and arguments that it does not take."""
     if protocol not in PROTOCOLS:
-        raise unknown("protocol", protocol, PROTOCOLS)
+        raise unknown("protocol", protocol, PROTOCOLS + TRAINED_PROTOCOLS)
     cls = getattr(import_module(f"maskedmod.evaluate.{protocol}"), protocol.capitalize())
     accepted = list(inspect.signature(cls).parameters)
     for key in arguments:
@@ -59,19 +75,34 @@ def judge(found: Table, protocol: str, probe: Probe, settings: Settings, checkpo
         what = {"classes": "classes", "tags": "lists of labels", "numbers": "numbers"}[labels.task]
         raise UserError(f"protocol={protocol} does not judge {what}; protocol=linear does")
     cuts = trials(found, labels, settings)
-    rows = [_row(name, found, labels, probe, cuts, settings) for name in ROWS]
+    rows = [probe_row(name, found, labels, probe, cuts, settings) for name in ROWS]
+    notes = [*found.notes, *unseen(labels, cuts)]
+    return Result(protocol, split_of(found, settings), rows, facts(checkpoints, settings), notes)
+
+
+def split_of(found: Table, settings: Settings) -> dict[str, Any]:
+    """Name, sizes and hashes of the parts."""
     train, test = found.keys[: found.train], found.keys[found.train :]
-    split = {
+    return {
         "name": found.name, "folds": settings.folds, "train": len(train), "test": len(test),
         "train_sha256": digest(train, found.keys), "test_sha256": digest(test, found.keys) if test else None,
     }  # fmt: skip
-    facts = {
+
+
+def facts(checkpoints: Sequence[str], settings: Settings) -> dict[str, Any]:
+    """What was judged, and how it was read."""
+    return {
         "checkpoints": list(checkpoints),
         "seeds": list(range(settings.seeds)),
         "pool": settings.pool,
         "encoder": settings.encoder,
     }
-    return Result(protocol, split, rows, facts, [*found.notes, *_unseen(labels, cuts)])
+
+
+def home(checkpoint: str | Path) -> Path:
+    """The run folder of a checkpoint; the working directory for weights that are no run."""
+    start = Path(checkpoint)
+    return next((folder for folder in (start, *list(start.parents)[:3]) if (folder / "recipe.yaml").is_file()), Path())
 
 
 def trials(found: Table, labels: Labels, settings: Settings) -> list[Trial]:
@@ -86,7 +117,7 @@ def trials(found: Table, labels: Labels, settings: Settings) -> list[Trial]:
     return cuts
 
 
-def _row(name: str, found: Table, labels: Labels, probe: Probe, cuts: Sequence[Trial], settings: Settings) -> Row:
+def probe_row(name: str, found: Table, labels: Labels, probe: Probe, cuts: Sequence[Trial], settings: Settings) -> Row:
     """All trials of one kind of features. A random initialisation is judged under the trials of its own seed; several
     checkpoints are dealt out to the seeds when there are as many of them, else each is judged under every seed."""
     scores, chosen = [], []
@@ -111,7 +142,7 @@ def _score(x: Tensor, labels: Labels, groups: Sequence[str], probe: Probe, cut: 
     return measure(labels.task, scores, labels.y[cut.test]), setting
 
 
-def _unseen(labels: Labels, cuts: Sequence[Trial]) -> list[str]:
+def unseen(labels: Labels, cuts: Sequence[Trial]) -> list[str]:
     """A class that is only in the test part cannot be told: it counts as wrong, and is said."""
     if labels.task != "classes":
         return []

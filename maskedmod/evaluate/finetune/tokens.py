@@ -1,0 +1,77 @@
+"""Labels of single tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskedmod.errors import UserError
+from maskedmod.evaluate.labels import Labels, missing
+from maskedmod.tokens import Tokens
+
+UNKNOWN, BEYOND = -1, -2
+"""A token without a label; padding after a sample's last token."""
+
+
+def is_per_token(raw: Sequence[Any]) -> bool:
+    """Lists that cannot be 0-or-1 answers to the same questions: of several lengths, or with other values."""
+    lists = [label for label in raw if isinstance(label, list | tuple | np.ndarray)]
+    if not lists:
+        return False
+    lengths = {len(label) for label in lists}
+    return len(lengths) > 1 or any(not missing(one) and one not in (0, 1) for label in lists for one in label)
+
+
+def encode_tokens(raw: Sequence[Any], keys: Sequence[str]) -> Labels:
+    """Classes of tokens: ``y`` int64 ``[n, longest]``, ``UNKNOWN`` where a label is missing, ``BEYOND`` after the end."""
+    for label, key in zip(raw, keys, strict=True):
+        if not isinstance(label, list | tuple | np.ndarray):
+            raise UserError(f"{key}: label {label!r}; task=tokens expects a list with a class for every token")
+    found = {str(one) for label in raw for one in label if not missing(one)}
+    names = sorted(found, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+    number = {name: i for i, name in enumerate(names)}
+    if not names:
+        raise UserError("no token has a label")
+    y = torch.full((len(raw), max(len(label) for label in raw)), BEYOND)
+    for row, label in zip(y, raw, strict=True):
+        row[: len(label)] = torch.tensor([UNKNOWN if missing(one) else number[str(one)] for one in label], dtype=torch.long)
+    return Labels("tokens", y, tuple(names))
+
+
+def labelled(tokens: Tokens, eligible: bool) -> Tensor | None:
+    """bool, True at the tokens that have a label each; None means all. ``eligible``: special tokens have none."""
+    if eligible:
+        return tokens.maskable()
+    return tokens.layout.valid
+
+
+def counts(tokens: Tokens) -> Tensor:
+    """Valid and maskable tokens of every sample, float ``[B, 2]``."""
+    columns = [_count(tokens, mask) for mask in (tokens.layout.valid, tokens.maskable())]
+    return torch.stack(columns, dim=1).float()
+
+
+def on_eligible(labels: Labels, found: Tensor, keys: Sequence[str]) -> bool:
+    """Whether labels belong to the maskable tokens rather than to all. ``found``: the ``counts`` of every sample. UserError
+    names a sample whose number of labels is neither."""
+    given = (labels.y != BEYOND).sum(1)
+    fits = given[:, None] == found.long()
+    if bool(fits[:, 0].all()):
+        return False
+    if bool(fits[:, 1].all()):
+        return True
+    column = 1 if int(fits[:, 1].sum()) > int(fits[:, 0].sum()) else 0
+    first = int((~fits[:, column]).nonzero()[0])
+    raise UserError(f"{keys[first]}: {int(given[first])} labels for {int(found[first, column])} tokens")
+
+
+def _count(tokens: Tokens, mask: Tensor | None) -> Tensor:
+    lay = tokens.layout
+    if lay.cu_seqlens is not None:
+        lengths = lay.cu_seqlens.diff().long()
+        return lengths if mask is None else lengths.new_zeros(len(lengths)).index_add(0, lay.segments(), mask.long())
+    return torch.full((tokens.shape[0],), tokens.shape[1], device=tokens.device) if mask is None else mask.sum(1)

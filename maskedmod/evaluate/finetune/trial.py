@@ -1,0 +1,154 @@
+"""One network trained on labels, from the first step to its answers; done once, however often it is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maskedmod.encoders import Encoder
+from maskedmod.errors import UserError
+from maskedmod.evaluate.features import Pool
+from maskedmod.evaluate.finetune.classifier import Classifier, Net, Rows, features
+from maskedmod.evaluate.finetune.goals import Goal
+from maskedmod.evaluate.finetune.labelled import Labelled
+from maskedmod.evaluate.finetune.mixing import Mixing
+from maskedmod.evaluate.finetune.options import Options
+from maskedmod.evaluate.labels import Labels
+from maskedmod.modality import Modality, Record
+from maskedmod.train import folder
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one network learns. ``records``: of the training part, numbered by their place (``prepare.Chosen``), a row of
+    ``labels`` each. ``rows``, ``pool``: see ``classifier.Net``. ``seed``: of the head's first weights, order, augmentation."""
+
+    modality: Modality
+    encoder: Encoder
+    records: Sequence[Record]
+    labels: Labels
+    options: Options
+    seed: int = 0
+    pool: Pool = "mean"
+    rows: Rows = "samples"
+    device: str = "cpu"
+    workers: int = 0
+
+
+def finetune(work: Work, out: Path, facts: dict[str, Any] | None = None) -> Classifier:
+    """Train into the folder ``out`` -> the trained network in evaluation mode. ``out/network.safetensors`` holds the judged
+    weights, ``out/finetune.json`` the options and ``facts``, all of them plain data. A folder that was trained under the same
+    facts is only read; one that was interrupted goes on; one of other facts is emptied. UserError for what a user can mend."""
+    facts = folder.plain({**(facts or {}), "seed": work.seed, "pool": work.pool, "rows": work.rows, "options": _learning(work)})
+    model = build(work)
+    if _opened(out, facts):
+        _read(model.judged, out / "network.safetensors")
+        return model.to(work.device).eval()
+    _fit(model, work, out)
+    _save(model.judged, out / "network.safetensors")
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    return model.eval()
+
+
+def build(work: Work) -> Classifier:
+    """The network before its first step; torch's random state is as before afterwards."""
+    o = work.options
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(work.seed)
+        goal = Goal(work.labels, o.smoothing)
+        net = Net(work.encoder, work.pool, work.rows, _width(work), goal.outputs, o.frozen)
+    return Classifier(work.modality, net, goal, Mixing(o.mixup, o.cutmix), o.augment, o.layer_decay, o.ema)
+
+
+def answers(model: Classifier, records: Sequence[Record], batch_size: int, workers: int = 0) -> Tensor:
+    """Scores or numbers for all ``records`` in their order, on the CPU. Raises UserError for one that cannot be read."""
+    from maskedmod.data.loader import Loader
+    from maskedmod.train.parallel import to_device
+
+    device = next(model.judged.parameters()).device
+    loader = Loader(records, model.modality, batch_size, shuffle=False, workers=workers)
+    return torch.cat([model.answers(to_device(batch, device)).cpu() for batch in loader.epoch_batches()])
+
+
+def _fit(model: Classifier, work: Work, out: Path) -> None:
+    from maskedmod.data.loader import Loader
+    from maskedmod.train.parallel import Parallel
+    from maskedmod.train.trainer import Trainer
+
+    settings = work.options.train_settings(len(work.records), work.device, work.workers)
+    labelled = Labelled(work.modality, work.labels.y, work.rows != "samples")
+    loader = Loader(
+        work.records, labelled, settings.batch_size, seed=work.seed, workers=work.workers,  # type: ignore[arg-type]
+        bad="skip", bad_path=out / "bad_samples.jsonl",
+    )  # fmt: skip
+    block, parallel = work.options.optimizer(), Parallel(torch.device(work.device))
+    Trainer(model, loader, None, settings, block, out, work.seed, parallel=parallel).fit()
+
+
+def _width(work: Work) -> int:
+    """Width of what the linear layer reads, found on the first sample that can be read."""
+    from maskedmod.context import Context
+    from maskedmod.modality import BadSample
+
+    for record in work.records:
+        try:
+            sample = work.modality.read(record)
+        except BadSample:
+            continue
+        batch = work.modality.prepare(work.modality.collate([sample]), Context(training=False))
+        tokens = next(iter(work.modality.tokenize(batch).values()))
+        with torch.no_grad():
+            return features(work.encoder.eval(), tokens, work.pool, work.rows).shape[-1]
+    raise UserError("no sample of the training part can be read")
+
+
+def _learning(work: Work) -> dict[str, Any]:
+    """Options that change what is learned."""
+    return {key: value for key, value in asdict(work.options).items() if key not in ("threads", "task")}
+
+
+def _opened(out: Path, facts: dict[str, Any]) -> bool:
+    """Whether ``out`` holds the finished network of these facts; else it is ready to be trained into."""
+    file = out / "finetune.json"
+    if file.is_file():
+        if json.loads(file.read_text(encoding="utf-8")) == facts:
+            return (out / "network.safetensors").is_file()
+        sys.stderr.write(f"{out}: trained under other settings before, starts anew\n")
+        shutil.rmtree(out)
+    elif out.exists() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty and holds no fine-tuned network; name another folder with output=")
+    out.mkdir(parents=True, exist_ok=True)
+    folder.write(file, json.dumps(facts, indent=1))
+    return False
+
+
+def _save(net: Net, file: Path) -> None:
+    from safetensors.torch import save_file
+
+    part = file.with_name(f".{file.name}.part")
+    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in net.state_dict().items()}, part)
+    part.replace(file)
+
+
+def _read(net: Net, file: Path) -> None:
+    from safetensors.torch import load_file
+
+    net.load_state_dict(load_file(file))
+
+
+def fingerprint(module: torch.nn.Module) -> str:
+    """sha256 of all names and values: the same weights have the same."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
