@@ -38,7 +38,7 @@ class Net(nn.Module):
         if frozen:
             encoder.requires_grad_(False)
             self.norm = nn.BatchNorm1d(width, affine=False, eps=1e-6)
-        elif rows == "samples" and pool in ("mean", "axis") and isinstance(getattr(encoder, "norm", None), nn.LayerNorm):
+        elif rows == "samples" and pool not in ("cls", "both") and isinstance(getattr(encoder, "norm", None), nn.LayerNorm):
             encoder.norm = nn.Identity()
             self.norm = nn.LayerNorm(width, eps=1e-6)
         self.head = nn.Linear(width, outputs)
