@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import shlex
 from html import escape
 from pathlib import Path
 
 from maskedmod.charts import Line, chart, number, smooth, thin
+from maskedmod.report_eval import evaluations
+from maskedmod.report_features import features, probe_key
 from maskedmod.report_files import duration, flat, json_lines, json_object, text, weights, yaml_tree
 from maskedmod.report_page import code, details, note, page, section, table, tiles
-
-PICTURES = 4
-"""Earlier pictures that are shown under the last one."""
+from maskedmod.report_pictures import pictures
 
 
 def write_report(run_dir: str | Path) -> Path:
@@ -21,7 +19,8 @@ def write_report(run_dir: str | Path) -> Path:
     run did not write are left out, so that an interrupted run gets a report too."""
     run = Path(run_dir)
     facts = Facts(run)
-    body = "".join([head(facts), findings(facts), pictures(run), curves(facts), samples(run), settings(facts)])
+    parts = [head(facts), findings(facts), evaluations(run), pictures(run), curves(facts), features(run, facts.lines)]
+    body = "".join([*parts, samples(run), settings(facts)])
     target, partial = run / "report.html", run / ".report.html.part"
     partial.write_text(page(facts.title, body), encoding="utf-8")
     partial.replace(target)
@@ -81,7 +80,9 @@ def head(facts: Facts) -> str:
     words = ", ".join(f"{facts.block(slot)} {slot}" for slot in blocks if facts.block(slot))
     parts = [f"<h1>{escape(facts.title)}</h1>"]
     if modality := facts.block("modality"):
-        parts.append(f"<p>Masked modelling of <b>{escape(modality)}</b> on {escape(source)}: {escape(words)}.</p>")
+        parts.append(
+            f"<p>Masked modelling of <b>{escape(modality)}</b> on {escape(source)}{_counts(facts)}: {escape(words)}.</p>"
+        )
     device = str(facts.environment.get("device") or "")
     rate = facts.rates[-1]["samples_per_s"] if facts.rates else 0
     wanted = (facts.tree.get("train") or {}).get("steps")
@@ -91,6 +92,7 @@ def head(facts: Facts) -> str:
             [
                 _validation(facts),
                 ("training loss", number(facts.train[-1]["loss"]) if facts.train else "", "last step"),
+                _probe(facts),
                 ("steps", f"{facts.steps:,}" if facts.steps else "", f"of {wanted:,}: not finished" if unfinished else "done"),
                 ("parameters", number(facts.parameters()) if facts.parameters() else "", ""),
                 ("time", duration(facts.seconds()), device),
@@ -99,6 +101,23 @@ def head(facts: Facts) -> str:
         )
     )
     return "".join(parts)
+
+
+def _counts(facts: Facts) -> str:
+    """`` (1,024 samples to train on, 64 to validate)``, as recorded."""
+    known = facts.environment.get("samples")
+    if not isinstance(known, dict) or not isinstance(known.get("train"), int):
+        return ""
+    held_out = f", {known['val']:,} to validate" if known.get("val") else ""
+    return f" ({known['train']:,} samples to train on{held_out})"
+
+
+def _probe(facts: Facts) -> tuple[str, str, str]:
+    key, label = probe_key(facts.lines)
+    probed = [line for line in facts.lines if key in line]
+    if not probed:
+        return ("probe", "", "")
+    return (f"probe, {label}", f"{100 * probed[-1][key]:.1f} %", "on frozen features")
 
 
 def _validation(facts: Facts) -> tuple[str, str, str]:
@@ -120,22 +139,6 @@ def findings(facts: Facts) -> str:
     if not facts.findings:
         return section("Health", note("No findings: losses were finite, predictions and features stayed varied.", "good"))
     return section("Health", "".join(note(f"Step {line.get('step', '?')}: {line['finding']}", "bad") for line in facts.findings))
-
-
-def pictures(run: Path) -> str:
-    """The last picture big, earlier ones of the same samples below."""
-    files = sorted((run / "pictures").glob("*.png"), key=lambda file: (file.stat().st_mtime, file.name))
-    if not files:
-        return ""
-    last = f'<figure class="shot">{_image(files[-1], 1800, exact=True)}</figure>'
-    earlier = files[:-1]
-    chosen = earlier
-    if len(earlier) > PICTURES:
-        chosen = [earlier[i * (len(earlier) - 1) // (PICTURES - 1)] for i in range(PICTURES)]
-    captions = [f"<figcaption>{escape(file.stem.replace('_', ' '))}</figcaption>" for file in chosen]
-    images = [f'<div class="shot">{_image(file, 1000)}</div>' for file in chosen]
-    shown = "".join(f"<figure>{caption}{image}</figure>" for caption, image in zip(captions, images, strict=True))
-    return section("Reconstructions", last + details(f"Earlier in training ({len(chosen)})", shown))
 
 
 def curves(facts: Facts) -> str:
@@ -181,23 +184,3 @@ def settings(facts: Facts) -> str:
     measured = flat(json_object(facts.run / "statistics.json"))
     parts.append(details("Measured on the training data", table(measured)))
     return section("Settings", "".join(parts))
-
-
-def _image(file: Path, width: int, exact: bool = False) -> str:
-    """The picture inside the page, no wider than ``width``; as PNG when ``exact``, else as JPEG."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    try:
-        with Image.open(file) as picture:
-            size = (min(width, picture.width), round(picture.height * min(1.0, width / picture.width)))
-            smaller = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-            if exact:
-                smaller.save(buffer, "PNG")
-            else:
-                smaller.save(buffer, "JPEG", quality=82)
-    except OSError:
-        return note(f"{file.name} cannot be read", "bad")
-    inline = base64.b64encode(buffer.getvalue()).decode()
-    kind = "png" if exact else "jpeg"
-    return f'<img alt="{escape(file.stem)}" width="{size[0]}" height="{size[1]}" src="data:image/{kind};base64,{inline}">'

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 STYLE = """
 :root { color-scheme: light dark; --paper:#fbfbfa; --card:#ffffff; --ink:#1b1f24; --soft:#616a75; --rule:#e2e5e9;
-  --c1:#0b6bcb; --c2:#c2410c; --c3:#6b7280; --good:#15803d; --bad:#b91c1c; --code:#f3f4f6; }
+  --c1:#0b6bcb; --c2:#c2410c; --c3:#6b7280; --good:#15803d; --bad:#b91c1c; --code:#f3f4f6;
+  --p0:#0b6bcb; --p1:#c2410c; --p2:#15803d; --p3:#b91c1c; --p4:#7c3aed; --p5:#8a5a2b; --p6:#db2777;
+  --p7:#6b7280; --p8:#a3a300; --p9:#0891b2; --p10:#f0a000; --p11:#111827; }
 @media (prefers-color-scheme: dark) { :root { --paper:#111418; --card:#191d23; --ink:#e6e9ed; --soft:#9aa4b0; --rule:#2c333c;
-  --c1:#60a5fa; --c2:#fb923c; --c3:#9ca3af; --good:#4ade80; --bad:#f87171; --code:#22272f; } }
+  --c1:#60a5fa; --c2:#fb923c; --c3:#9ca3af; --good:#4ade80; --bad:#f87171; --code:#22272f;
+  --p0:#60a5fa; --p1:#fb923c; --p2:#4ade80; --p3:#f87171; --p4:#b794f6; --p5:#c9a27a; --p6:#f472b6;
+  --p7:#9ca3af; --p8:#dede4a; --p9:#22d3ee; --p10:#fcc045; --p11:#f3f4f6; } }
 * { box-sizing: border-box; }
 body { margin:0; background:var(--paper); color:var(--ink); font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 28px 20px 60px; }
@@ -37,6 +41,18 @@ svg path.faint { opacity:.28; stroke-width:1.2; } svg path.dashed { stroke-dasha
 .key { display:inline-flex; align-items:center; margin-left:14px; white-space:nowrap; }
 .key i { width:18px; height:0; border-top:3px solid var(--k); margin-right:6px; } .key i.faint { opacity:.35; }
 .key i.dashed { border-top-style:dashed; }
+h3 { font-size:1rem; margin:20px 0 8px; }
+.strip div { display:flex; align-items:center; gap:8px; min-width:560px; margin:2px 0; }
+.strip span { flex:0 0 78px; font-size:.8rem; color:#4b5563; text-align:right; } .strip img { flex:1; min-width:0; width:0; }
+.map svg { max-width:560px; margin:0 auto; } .map circle { fill:var(--k,var(--c1)); fill-opacity:.72; }
+.keys { display:flex; flex-wrap:wrap; gap:2px 14px; margin:8px 0 4px; font-size:.88rem; } .keys .key { margin:0; }
+.key i.round { width:11px; height:11px; border:0; border-radius:50%; background:var(--k); }
+.p0 { --k:var(--p0); } .p1 { --k:var(--p1); } .p2 { --k:var(--p2); } .p3 { --k:var(--p3); }
+.p4 { --k:var(--p4); } .p5 { --k:var(--p5); } .p6 { --k:var(--p6); } .p7 { --k:var(--p7); }
+.p8 { --k:var(--p8); } .p9 { --k:var(--p9); } .p10 { --k:var(--p10); } .p11 { --k:var(--p11); }
+.scroll { overflow-x:auto; } .rows td, .rows th { width:auto; white-space:nowrap; padding:5px 14px 5px 0; text-align:right;
+  font-variant-numeric:tabular-nums; } .rows th { font-weight:600; color:var(--soft); }
+.rows td:first-child, .rows th:first-child { text-align:left; }
 table { border-collapse:collapse; width:100%; font-size:.92rem; } td { padding:5px 10px 5px 0; vertical-align:top; }
 tr + tr td { border-top:1px solid var(--rule); } td:first-child { color:var(--soft); white-space:nowrap; width:1%; }
 td:last-child { overflow-wrap:anywhere; }
@@ -77,6 +93,14 @@ def table(rows: Mapping[str, Any]) -> str:
     """Key and value each."""
     cells = "".join(f"<tr><td>{escape(str(key))}</td><td>{escape(str(value))}</td></tr>" for key, value in rows.items())
     return f"<table>{cells}</table>" if cells else ""
+
+
+def grid_table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> str:
+    """Columns under a header, wide ones scroll inside their own box."""
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    named = f"<p>{escape(title)}</p>" if title else ""
+    return f'{named}<div class="scroll"><table class="rows"><tr>{top}</tr>{body}</table></div>'
 
 
 def note(text: str, kind: str = "") -> str:

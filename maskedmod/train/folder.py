@@ -17,7 +17,7 @@ from maskedmod.train import checkpoint
 FREE = {"out", "resume", "init", "recipe", "preset", "stages", "presets"}
 FREE_TRAIN = {
     "workers", "log_every", "checkpoint_every", "keep", "val_every", "val_batches", "health_every", "pictures_every",
-    "tensorboard", "threads", "device", "distributed",
+    "tensorboard", "threads", "device", "distributed", "probe_every", "probe", "probe_samples",
 }  # fmt: skip
 """What may differ when a run goes on: none of it changes what is learned."""
 MEASURED = ("statistics.json", "baseline.safetensors", "bad_samples.jsonl")

@@ -40,7 +40,7 @@ class Metrics:
     ) -> None:
         """``start``: steps already done; later lines of an earlier attempt are taken out. ``samples``, ``tokens``: of a step."""
         self.parallel, self.samples, self.tokens = parallel, samples, tokens
-        self.file, self.last_validation = out / "metrics.jsonl", 0
+        self.file, self.last_validation, self.last_probe = out / "metrics.jsonl", 0, 0
         self._pending: list[tuple[int, float, list[dict[str, Tensor]]]] = []
         if parallel.main:
             out.mkdir(parents=True, exist_ok=True)
@@ -95,9 +95,11 @@ class Metrics:
         return rates
 
     def event(self, step: int, numbers: Mapping[str, Any]) -> None:
-        """A line of its own: validation, finding."""
+        """A line of its own: validation, probe, finding."""
         if "val_loss" in numbers:
             self.last_validation = step
+        if "feature_rank" in numbers:
+            self.last_probe = step
         self._write([{"step": step, **numbers}])
         if self.board is not None:
             for key, number in numbers.items():
@@ -140,6 +142,7 @@ class Metrics:
             if line["step"] <= start and start > 0:
                 kept.append(text + "\n")
                 self.last_validation = line["step"] if "val_loss" in line else self.last_validation
+                self.last_probe = line["step"] if "feature_rank" in line else self.last_probe
         fresh = self.file.with_suffix(".new")
         fresh.write_text("".join(kept))
         os.replace(fresh, self.file)

@@ -7,18 +7,21 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality
 from maskedmod.model import MaskedModel
 from maskedmod.train.folder import add_facts, open_run, write
 from maskedmod.train.initial import start_from
 from maskedmod.train.parallel import Parallel, processes
 from maskedmod.train.settings import TrainSettings
 from maskedmod.train.trainer import Trainer
+
+if TYPE_CHECKING:
+    from maskedmod.train.pictures import RunPictures
+    from maskedmod.train.probe import OnlineProbe
 
 STATISTICS_SAMPLES = 256
 """Training samples that means and deviations are measured on."""
@@ -88,11 +91,15 @@ def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, 
     if parallel.main:
         for line in [f"run folder {out}", *lines]:
             _say(line)
-        add_facts(out, device=str(parallel.device), parameters=sum(p.numel() for p in model.parameters() if p.requires_grad))
+        add_facts(
+            out, device=str(parallel.device), parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+            samples={split: len(held) for split, held in records.items() if hasattr(held, "__len__")},
+        )  # fmt: skip
     return Trainer(
         model, loader, held_out, settings, build_optimizer(tree), out, seed,
         parallel=parallel, resume=tree.get("resume", "auto") == "auto", tokens_per_sample=math.prod(modality.spec.grid or (0,)),
-        pictures=_pictures(model, modality, records, parallel, out), notes={"recipe": str(tree.get("recipe", ""))},
+        pictures=_pictures(model, records, parallel, out),
+        probe=_probe(model, records, settings, parallel, out), notes={"recipe": str(tree.get("recipe", ""))},
     )  # fmt: skip
 
 
@@ -113,29 +120,28 @@ def _statistics(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, 
     return found
 
 
-def _pictures(
-    model: MaskedModel, modality: Modality, records: dict[str, Any], parallel: Parallel, out: Path
-) -> Callable[[int], None] | None:
-    """Draws the first eight validation samples; None where the first process does not hold the whole model."""
+def _pictures(model: MaskedModel, records: dict[str, Any], parallel: Parallel, out: Path) -> RunPictures | None:
+    """None where the first process does not hold the whole model."""
     from maskedmod.pictures import drawable
+    from maskedmod.train.pictures import RunPictures
 
     held_out = records["val"] if _any(records["val"]) else records["train"]
     if parallel.kind == "fsdp" or not drawable(model) or not hasattr(held_out, "__getitem__"):
         return None
+    return RunPictures(model, held_out, out, parallel.device)
 
-    def draw(step: int) -> None:
-        from maskedmod.context import Context
-        from maskedmod.pictures import first_batch, reconstruct, save_grid
-        from maskedmod.train.parallel import to_device
-        from maskedmod.zoo.run_folder import baseline
 
-        if parallel.main:
-            batch, keys = first_batch(modality, [held_out[i] for i in range(min(16, len(held_out)))], 8)
-            means = {name: table.to(parallel.device) for name, table in (baseline(out) or {}).items()}
-            result = reconstruct(model, to_device(batch, parallel.device), Context(), means or None)
-            save_grid(result, out / "pictures" / f"step_{step:08d}.png", 8, keys, f"step {step}")
+def _probe(
+    model: MaskedModel, records: dict[str, Any], settings: TrainSettings, parallel: Parallel, out: Path
+) -> OnlineProbe | None:
+    """None where the first process does not hold the whole model; UserError when a probe was asked for there."""
+    from maskedmod.train.probe import OnlineProbe
 
-    return draw
+    if parallel.kind == "fsdp":
+        if settings.probe_every:
+            raise UserError("train.probe_every needs the whole model in one process; use train.distributed=ddp, or probe_every=0")
+        return None
+    return OnlineProbe(model, records, settings, out)
 
 
 def _finish(out: Path, trainer: Trainer) -> None:
@@ -143,6 +149,7 @@ def _finish(out: Path, trainer: Trainer) -> None:
     from maskedmod.data.bad import BadLog
     from maskedmod.pictures import drawable, reconstruct_run
     from maskedmod.report import write_report
+    from maskedmod.train.pictures import RunPictures
 
     bad = BadLog("skip", out / "bad_samples.jsonl")  # what all loaders and processes wrote, validation and earlier runs included
     if bad.keys:
@@ -152,6 +159,9 @@ def _finish(out: Path, trainer: Trainer) -> None:
             reconstruct_run(out)
         except ValueError as error:  # a picture that cannot be drawn takes nothing from a run that is trained
             _say(f"no pictures: {error}")
+        else:
+            if isinstance(trainer.pictures, RunPictures):
+                trainer.pictures(trainer.plan.total, whole=False)
     _say(f"report: {write_report(out)}")
 
 

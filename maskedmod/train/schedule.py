@@ -38,6 +38,14 @@ class Plan:
         every = self.settings.val_every
         return max(1, self.total // 10) if every is None else every
 
+    def pictures_at(self, done: int) -> bool:
+        """Whether the samples are drawn after ``done`` steps: when no rhythm is set, early (a twentieth of the run), then at
+        every fifth of it but the last, whose picture the end of the run draws."""
+        every, total = self.settings.pictures_every, self.total
+        if every is not None:
+            return every > 0 and done % every == 0
+        return total >= 100 and done in {total // 20, *(total * fifth // 5 for fifth in range(1, 5))}
+
     def lr(self, step: int) -> float:
         """Learning rate of 0-based ``step``: linear from ``start_lr`` to the peak, then as the schedule says."""
         s, peak = self.settings, self.settings.peak_lr()

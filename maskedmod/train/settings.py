@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-_POSITIVE = ("epochs", "steps", "batch_size", "accumulate", "log_every", "keep", "lr_reference", "threads", "val_batches", "clip")
+_POSITIVE = (
+    "epochs", "steps", "batch_size", "accumulate", "log_every", "keep", "lr_reference", "threads", "val_batches", "clip",
+    "probe_samples",
+)  # fmt: skip
 _NOT_NEGATIVE = (
-    "workers", "checkpoint_every", "val_every", "health_every", "pictures_every", "baseline_batches", "warmup_epochs",
+    "workers", "checkpoint_every", "val_every", "health_every", "pictures_every", "probe_every", "baseline_batches",
+    "warmup_epochs",
     "warmup_steps", "lr", "base_lr", "min_lr", "start_lr",
 )  # fmt: skip
 
@@ -76,8 +80,16 @@ class TrainSettings:
     """Training batches from which the mean predictor is measured; 0: no mean predictor."""
     health_every: int = 100
     """Steps between two health checks, beside those at steps 10 and 20; 0: none."""
-    pictures_every: int = 0
-    """Steps between two sets of reconstruction pictures, beside those at the end; 0: at the end alone."""
+    pictures_every: int | None = None
+    """Steps between two sets of reconstruction pictures of the same samples, beside those at the end; None: five times a run of
+    100 steps or more. 0: at the end alone."""
+    probe_every: int | None = None
+    """Steps between two probes: the accuracy of a classifier on the encoder's features of labelled data; the last step gets one
+    too. None or 0: none."""
+    probe: Literal["knn", "linear"] = "knn"
+    """Classifier of the probe: weighted nearest neighbours, or logistic regression."""
+    probe_samples: int = 1000
+    """Most training samples and most validation samples of a probe, drawn once and kept in memory as they were decoded."""
     tensorboard: bool = True
     """Write TensorBoard files when the package tensorboard is installed."""
     distributed: Literal["auto", "none", "ddp", "fsdp"] = "auto"

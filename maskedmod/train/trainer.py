@@ -44,13 +44,15 @@ class Trainer:
         resume: bool = True,
         tokens_per_sample: int = 0,
         pictures: Callable[[int], None] | None = None,
+        probe: Callable[[int, bool], Mapping[str, Any]] | None = None,
         notes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Loaders give batches of ``settings.part_size(world)`` samples. ``pictures(step)`` is called every ``pictures_every``
-        steps in all processes. ``notes`` go into every checkpoint's meta.json."""
+        """Loaders give batches of ``settings.part_size(world)`` samples. ``pictures(step)`` and
+        ``probe(step, last)``, which gives numbers, are called by the first process when they are due; without ``probe_every``
+        the probe is due at the end alone. ``notes`` go into every checkpoint's meta.json."""
         self.settings, self.seed, self.out, self.loader = settings, seed, out, train_loader
         self.parallel = parallel or Parallel(torch.device("cpu"))
-        self.pictures, self.resume = pictures, resume
+        self.pictures, self.probe, self.resume = pictures, probe, resume
         settings.part_size(self.parallel.world)
         self.plan = Plan(settings, train_loader.steps_per_epoch / settings.accumulate)
         self.module = model.to(self.parallel.device)
@@ -102,6 +104,8 @@ class Trainer:
             self.validator.prepare(self.out / "baseline.safetensors")
             if missed:  # the checkpoint was written, but the run ended before its validation
                 self._validate(start)
+        if start > 0 and self._due(start, self.settings.probe_every or 0) and self.metrics.last_probe < start:
+            self._probe(start)
         self.metrics.tick()
 
     def _loop(self, start: int, total: int, stop: StopSignals) -> None:
@@ -118,7 +122,9 @@ class Trainer:
             save = self._due(done, s.checkpoint_every) or stopping
             validate = self._due(done, self.plan.val_every)
             broken = check_now and not math.isfinite(parts[-1]["loss"].item())
-            if flush or save or validate or watch or broken:
+            draw = self.pictures is not None and self.plan.pictures_at(done)
+            probe = self.probe is not None and self._due(done, s.probe_every or 0)
+            if flush or save or validate or watch or broken or draw or probe:
                 self.metrics.flush(norm)
             if watch:
                 self._find(done, self.health.read(self.model.diagnose()))
@@ -130,9 +136,11 @@ class Trainer:
                 raise Interrupted(done)
             if validate:
                 self._validate(done)
-            if self.pictures is not None and s.pictures_every and done % s.pictures_every == 0:
-                self.pictures(done)
-            if save or validate:
+            if draw:
+                self._draw(done)
+            if probe:
+                self._probe(done)
+            if save or validate or draw or probe:
                 self.metrics.tick()
         self.parallel.settle()
 
@@ -182,6 +190,21 @@ class Trainer:
         )
         self.metrics.say(f"step {done}: {shown}")
         self._find(done, self.health.compare(done, numbers))
+
+    def _draw(self, done: int) -> None:
+        if self.pictures is not None and self.parallel.main:
+            self.pictures(done)
+
+    def _probe(self, done: int) -> None:
+        """Features of the first process's model; the others wait at their next exchange."""
+        if self.probe is None or not self.parallel.main:
+            return
+        numbers = self.probe(done, done == self.plan.total)
+        if numbers:
+            self.metrics.event(done, numbers)
+            shown = {key: number for key, number in numbers.items() if key.startswith("probe_")}
+            if shown:
+                self.metrics.say(f"step {done}: {', '.join(f'{key} {number:.4f}' for key, number in shown.items())}")
 
     def _find(self, done: int, findings: list[str]) -> None:
         for text in findings:
