@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from maskedmod.cli import main
+from maskedmod.errors import UserError
 from maskedmod.evaluate.finetune.options import options
+from maskedmod.evaluate.finetune.saved import load_network
 from maskedmod.evaluate.finetune.tokens import encode_tokens
 from maskedmod.evaluate.finetune.trial import Work, answers, finetune
 from maskedmod.evaluate.labels import Labels
@@ -162,7 +164,7 @@ def test_the_command_trains_three_rows_once(run: Path, capsys: pytest.CaptureFix
     assert sorted(path.name for path in (run / "finetune").iterdir()) == [
         "pre-trained_0", "pre-trained_1", "random_initialisation_0", "random_initialisation_1"
     ]  # fmt: skip
-    stamps = {path: path.stat().st_mtime_ns for path in (run / "finetune").glob("*/network.safetensors")}
+    stamps = {path: path.stat().st_mtime_ns for path in (run / "finetune").glob("*/*.*")}
     assert main(words) == 0
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     assert json.loads((run / "eval.json").read_text()) == found
@@ -170,6 +172,53 @@ def test_the_command_trains_three_rows_once(run: Path, capsys: pytest.CaptureFix
     assert json.loads((run / "eval_finetune.json").read_text()) == found
     knn = json.loads((run / "eval.json").read_text())
     assert knn["protocol"] == "knn" and knn["split"] == found["split"]
+
+
+def test_a_trained_network_is_loaded_and_answers_as_it_did(run: Path) -> None:
+    words = ["protocol=finetune", "steps=2", "batch_size=16", "seeds=1", "ema=0.9", f"output={run / 'other'}"]
+    assert main(["eval", f"checkpoint={run}", *words]) == 0
+    folder = run / "other" / "finetune" / "pre-trained_0"
+    model, names = load_network(folder)
+    listed = list(model.modality.demo("val"))
+    truth = torch.tensor([names.index(str(record.label)) for record in listed])
+    found = measure("classes", answers(model, listed, 16), truth)
+    assert found == pytest.approx(json.loads((folder / "result.json").read_text()))
+    with pytest.raises(UserError, match="holds no network"):
+        load_network(run)
+
+
+@pytest.mark.parametrize(("task", "metric"), [("numbers", "rmse"), ("tags", "map"), ("tokens", "top1")])
+def test_other_labels_of_files(run: Path, tmp_path: Path, task: str, metric: str) -> None:
+    """The kind of task is read from the labels; images of 32 pixels have 16 tokens here."""
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    generator = torch.Generator().manual_seed(0)
+    for part, count in (("train", 24), ("test", 16)):
+        images = torch.randint(0, 255, (count, 4, 4, 3), generator=generator, dtype=torch.uint8)
+        labels: list[Any] = [1.5 + i for i in range(count)]
+        if task == "tags":
+            labels = [[i % 2, None if i % 5 == 0 else i % 3 % 2] for i in range(count)]
+        if task == "tokens":
+            labels = [image.flatten(0, 1)[:, 0].div(86, rounding_mode="floor").tolist() for image in images]
+        files = []
+        for image in images:
+            file = io.BytesIO()
+            Image.fromarray(image.numpy()).resize((32, 32), Image.Resampling.NEAREST).save(file, "png")
+            files.append({"bytes": file.getvalue(), "path": None})
+        pq.write_table(pa.table({"image": files, "label": labels}), tmp_path / f"{part}.parquet")
+    data = ["data=parquet", f"data.path={tmp_path / 'train.parquet'}", f"data.val_path={tmp_path / 'test.parquet'}"]
+    words = ["protocol=finetune", "steps=2", "batch_size=8", "seeds=1", "augment=no", f"output={tmp_path}"]
+    assert main(["eval", f"checkpoint={run}", *data, *words]) == 0
+    found = json.loads((tmp_path / "eval.json").read_text())
+    facts = json.loads((tmp_path / "finetune" / "pre-trained_0" / "finetune.json").read_text())
+    assert (facts["task"], found["metric"], found["split"]["test"]) == (task, metric, 16)
+    assert (RAW in found["baselines"]) == (task != "tokens")
+    if task == "numbers":
+        assert 3 < found["mean"] < 12  # near the deviation of the labels: the answers are on their scale
 
 
 def test_folds_and_frozen_encoders(run: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.finetune.classifier import Rows
 from maskedmod.evaluate.finetune.options import Options
+from maskedmod.evaluate.finetune.saved import knows_drop_path, with_drop_path
 from maskedmod.evaluate.finetune.tokens import UNKNOWN, encode_tokens, is_per_token, on_eligible
 from maskedmod.evaluate.finetune.trial import Work, answers, finetune, fingerprint
 from maskedmod.evaluate.labels import Labels, encode
@@ -24,15 +25,7 @@ from maskedmod.evaluate.metrics import measure
 from maskedmod.evaluate.prepare import RANDOM, RAW, TRAINED, Chosen, Settings, Survey, survey, untrained
 from maskedmod.evaluate.result import Result, Row
 from maskedmod.evaluate.splits import Trial, digest
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An encoder to start from: ``name`` of its folder; ``number``: of the checkpoint or of the random seed."""
-
-    row: str
-    name: str
-    number: int
+from maskedmod.train.folder import write
 
 
 def evaluate_trained(
@@ -70,6 +63,8 @@ class Bench:
         smallest = min(len(cut.train) for cut in self.cuts)
         if smallest < self.options.batch_size:
             self.notes.append(f"batch_size is {smallest}, all training samples, and not {self.options.batch_size}")
+        if self.options.drop_path and not knows_drop_path(self.found.tree):
+            self.notes.append("this encoder has no drop_path: it is trained without")
 
     def row(self, name: str) -> Row:
         """All trials of one kind of first weights, dealt out to seeds as those of frozen features are."""
@@ -101,9 +96,11 @@ class Bench:
             "task": self.labels.task, "classes": list(self.labels.names), "statistics": modality.statistics,
             "recipe": self.found.tree,
         }  # fmt: skip
-        model = finetune(work, out, facts)
+        model, file = finetune(work, out, facts), out / "result.json"
+        if file.is_file():  # left by an earlier call with the same facts: others empty the folder
+            return dict(json.loads(file.read_text(encoding="utf-8")))
         found = self._judge(answers(model, self._records(cut.test), self.settings.batch_size, self.settings.workers), cut)
-        (out / "result.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write(file, json.dumps(found, indent=1))
         first = next(iter(found))
         sys.stderr.write(f"{out.name}: {first} {found[first]:.4f}\n")
         return found
@@ -125,7 +122,7 @@ class Bench:
 
     def _encoder(self, name: str, number: int) -> Encoder:
         one = self.found.loaded[number if name == TRAINED else 0]
-        tree = _with_drop_path(self.found.tree if name == RANDOM else one.tree, self.options.drop_path)
+        tree = with_drop_path(self.found.tree if name == RANDOM else one.tree, self.options.drop_path)
         encoder = untrained(tree, one.model.modality, number)
         if name == TRAINED:
             encoder.load_state_dict(self.found.encoders[number].state_dict())
@@ -171,16 +168,3 @@ def _fit_for_tokens(found: Survey, options: Options) -> None:
         raise UserError("labels of tokens cannot be mixed: set mixup=0 cutmix=0")
     if options.augment and any(one.model.modality.augment is not None for one in found.loaded):
         raise UserError("labels of tokens do not move along with an augmentation: set augment=no")
-
-
-def _with_drop_path(tree: dict[str, Any], rate: float) -> dict[str, Any]:
-    """The recipe with this drop path rate in its encoder; as it is when the encoder knows none."""
-    import inspect
-
-    from maskedmod.schema import block
-
-    (name, arguments), *_ = tree["encoder"].items()
-    cls, _ = block("encoder", tree["encoder"], "encoder")
-    if "drop_path" not in inspect.signature(cls).parameters:
-        return tree
-    return {**tree, "encoder": {name: {**(arguments or {}), "drop_path": rate}}}

@@ -17,6 +17,7 @@ from torch import Tensor
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import Pool
+from maskedmod.evaluate.finetune import saved
 from maskedmod.evaluate.finetune.classifier import Classifier, Net, Rows, features
 from maskedmod.evaluate.finetune.goals import Goal
 from maskedmod.evaluate.finetune.labelled import Labelled
@@ -48,13 +49,16 @@ def finetune(work: Work, out: Path, facts: dict[str, Any] | None = None) -> Clas
     """Train into the folder ``out`` -> the trained network in evaluation mode. ``out/network.safetensors`` holds the judged
     weights, ``out/finetune.json`` the options and ``facts``, all of them plain data. A folder that was trained under the same
     facts is only read; one that was interrupted goes on; one of other facts is emptied. UserError for what a user can mend."""
-    facts = folder.plain({**(facts or {}), "seed": work.seed, "pool": work.pool, "rows": work.rows, "options": _learning(work)})
     model = build(work)
-    if _opened(out, facts):
-        _read(model.judged, out / "network.safetensors")
+    fixed = {
+        "seed": work.seed, "pool": work.pool, "rows": work.rows, "width": model.net.head.in_features,
+        "outputs": model.net.head.out_features, "options": _learning(work),
+    }  # fmt: skip
+    if _opened(out, folder.plain({**(facts or {}), **fixed})):
+        saved.read(model, out)
         return model.to(work.device).eval()
     _fit(model, work, out)
-    _save(model.judged, out / "network.safetensors")
+    saved.save(model, out)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return model.eval()
 
@@ -118,10 +122,10 @@ def _learning(work: Work) -> dict[str, Any]:
 
 def _opened(out: Path, facts: dict[str, Any]) -> bool:
     """Whether ``out`` holds the finished network of these facts; else it is ready to be trained into."""
-    file = out / "finetune.json"
+    file = out / saved.FACTS
     if file.is_file():
         if json.loads(file.read_text(encoding="utf-8")) == facts:
-            return (out / "network.safetensors").is_file()
+            return (out / saved.WEIGHTS).is_file()
         sys.stderr.write(f"{out}: trained under other settings before, starts anew\n")
         shutil.rmtree(out)
     elif out.exists() and any(out.iterdir()):
@@ -129,20 +133,6 @@ def _opened(out: Path, facts: dict[str, Any]) -> bool:
     out.mkdir(parents=True, exist_ok=True)
     folder.write(file, json.dumps(facts, indent=1))
     return False
-
-
-def _save(net: Net, file: Path) -> None:
-    from safetensors.torch import save_file
-
-    part = file.with_name(f".{file.name}.part")
-    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in net.state_dict().items()}, part)
-    part.replace(file)
-
-
-def _read(net: Net, file: Path) -> None:
-    from safetensors.torch import load_file
-
-    net.load_state_dict(load_file(file))
 
 
 def fingerprint(module: torch.nn.Module) -> str:
