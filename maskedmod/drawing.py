@@ -8,20 +8,26 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.modality import Ticks
+
 INK, SOFT, PAPER, RULE = (22, 27, 34), (98, 106, 115), (255, 255, 255), (222, 226, 230)
 BLOCK_COLOURS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (213, 94, 0), (86, 180, 233))
 HEAT = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
 MARGIN, GAP, LINE = 24, 10, 20
+TICKS, TICK = 16, 11
+"""Height of a row of ticks, and size of their text."""
 
 
 @dataclass
 class Stage:
-    """One row of the picture: a name, a panel per sample (uint8 ``[H, W, 3]``) and the text under each."""
+    """One row of the picture: a name, a panel per sample (uint8 ``[H, W, 3]``) and the text under each. ``axes``: ticks across
+    and upward per sample; those of the first stage stand for all."""
 
     name: str
     images: list[Any]
     notes: list[str] = field(default_factory=list)
     strong: bool = False
+    axes: list[tuple[Ticks, Ticks]] = field(default_factory=list)
 
 
 def grid_picture(stages: Sequence[Stage], titles: Sequence[str], headline: str, caption: str, columns: int | None = None) -> Any:
@@ -37,24 +43,30 @@ def grid_picture(stages: Sequence[Stage], titles: Sequence[str], headline: str, 
     wide = width > 2.5 * height
     across = min(count, columns or (2 if wide else 4 if width > 1.5 * height else 8))
     cell_w = min(720, max(420, width)) if wide else (176 if across > 4 else 300)
-    cell = Cell(across, cell_w, max(56 if wide else 32, round(cell_w * height / width)), cell_w / width)
+    axes = stages[0].axes or [((), ())] * count
+    side = max((_font(TICK).getlength(label) for _, upward in axes for _, label in upward), default=-GAP)
+    below = TICKS if any(along for along, _ in axes) else 0
+    cell = Cell(across, cell_w, max(56 if wide else 32, round(cell_w * height / width)), cell_w / width, round(side) + GAP, below)
     return (_stacked if wide else _columns)(stages, titles, (headline, caption), cell)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Room for one panel: cells side by side, width and height of one in pixels, enlargement of its panel."""
+    """Room for one panel: cells side by side, width and height of one in pixels, enlargement of its panel; ``side``: width of
+    the ticks to the left of the first cell, ``below``: height of those under the last stage."""
 
     across: int
     w: int
     h: int
     zoom: float
+    side: int = 0
+    below: int = 0
 
 
 def _columns(stages: Sequence[Stage], titles: Sequence[str], texts: tuple[str, str], cell: Cell) -> Any:
     across, w, h = cell.across, cell.w, cell.h
-    left = MARGIN + 120
-    row_h = [h + GAP + (LINE if stage.notes else 0) for stage in stages]
+    left = MARGIN + 120 + cell.side
+    row_h = [h + GAP + (LINE if stage.notes else 0) + (cell.below if stage is stages[-1] else 0) for stage in stages]
     blocks = -(-len(titles) // across)
     block_h = LINE + sum(row_h) + 2 * GAP
     canvas = Canvas(left + across * (w + GAP) + MARGIN, blocks * block_h, *texts)
@@ -65,25 +77,26 @@ def _columns(stages: Sequence[Stage], titles: Sequence[str], texts: tuple[str, s
         for stage, step in zip(stages, row_h, strict=True):
             if i % across == 0:
                 canvas.text(MARGIN, y + h // 2 - 9, stage.name, 14, INK)
-            canvas.panel(stage.images[i], x, y, cell)
+            under = canvas.stage(stages, stage, i, x, y, cell)
             if stage.notes:
-                canvas.text(x, y + h + 3, canvas.fit(stage.notes[i], w, 12), 12, INK if stage.strong else SOFT)
+                canvas.text(x, under, canvas.fit(stage.notes[i], w, 12), 12, INK if stage.strong else SOFT)
             y += step
     return canvas.image
 
 
 def _stacked(stages: Sequence[Stage], titles: Sequence[str], texts: tuple[str, str], cell: Cell) -> Any:
     across, w, h = cell.across, cell.w, cell.h
-    block_h = LINE + len(stages) * (h + LINE + 2) + 3 * GAP
-    canvas = Canvas(MARGIN * 2 + across * w + (across - 1) * 2 * GAP, -(-len(titles) // across) * block_h, *texts)
+    block_h = LINE + len(stages) * (h + LINE + 2) + cell.below + 3 * GAP
+    left = MARGIN + cell.side
+    canvas = Canvas(left + MARGIN + across * w + (across - 1) * 2 * GAP, -(-len(titles) // across) * block_h, *texts)
     for i, title in enumerate(titles):
-        x, y = MARGIN + (i % across) * (w + 2 * GAP), canvas.top + (i // across) * block_h
+        x, y = left + (i % across) * (w + 2 * GAP), canvas.top + (i // across) * block_h
         canvas.text(x, y, canvas.fit(title, w, 13), 13, INK)
         y += LINE
         for stage in stages:
-            canvas.panel(stage.images[i], x, y, cell)
+            under = canvas.stage(stages, stage, i, x, y, cell)
             note = f"{stage.name}: {stage.notes[i]}" if stage.notes else stage.name
-            canvas.text(x, y + h + 2, canvas.fit(note, w, 12), 12, INK if stage.strong else SOFT)
+            canvas.text(x, under, canvas.fit(note, w, 12), 12, INK if stage.strong else SOFT)
             y += h + LINE + 2
     return canvas.image
 
@@ -107,8 +120,40 @@ class Canvas:
     def text(self, x: int, y: int, words: str, size: int, colour: tuple[int, int, int]) -> None:
         self.pen.text((x, y), words, fill=colour, font=_font(size))
 
-    def panel(self, pixels: Any, x: int, y: int, cell: Cell) -> None:
-        """Paste a panel at the left of its cell; small ones are enlarged in hard pixels, so that no detail is made up."""
+    def stage(self, stages: Sequence[Stage], stage: Stage, i: int, x: int, y: int, cell: Cell) -> int:
+        """The panel of sample ``i`` with its axes: upward in the first column, across under the last stage. -> where text under
+        it begins."""
+        w = self.panel(stage.images[i], x, y, cell)
+        across, upward = stages[0].axes[i] if stages[0].axes else ((), ())
+        if i % cell.across == 0:
+            self._upward(upward, x, y, cell.h)
+        if stage is not stages[-1]:
+            return y + cell.h + 3
+        self._along(across, x, y + cell.h, w)
+        return y + cell.h + 3 + cell.below
+
+    def _upward(self, ticks: Ticks, x: int, y: int, h: int) -> None:
+        last = y - TICK
+        for place, label in reversed(ticks):
+            at = round(y + h * (1 - place))
+            if at - last >= TICK:  # where they would touch, the upper one stands
+                self.pen.line((x - 4, at, x - 2, at), fill=SOFT)
+                self.text(x - 6 - round(_font(TICK).getlength(label)), at - TICK // 2 - 2, label, TICK, SOFT)
+                last = at
+
+    def _along(self, ticks: Ticks, x: int, y: int, w: int) -> None:
+        free = x - TICK
+        for place, label in ticks:
+            at, size = round(x + w * place), round(_font(TICK).getlength(label))
+            start = min(at, x + w - size)  # the last one ends with the panel
+            if start > free:
+                self.pen.line((at, y + 1, at, y + 3), fill=SOFT)
+                self.text(start, y + 4, label, TICK, SOFT)
+                free = start + size + 6
+
+    def panel(self, pixels: Any, x: int, y: int, cell: Cell) -> int:
+        """Paste a panel at the left of its cell -> its width; small ones are enlarged in hard pixels, so that no detail is made
+        up."""
         from PIL import Image
 
         picture = Image.fromarray(np.ascontiguousarray(pixels))
@@ -116,6 +161,7 @@ class Canvas:
         how = Image.Resampling.NEAREST if picture.width <= w else Image.Resampling.LANCZOS
         self.image.paste(picture.resize((w, h), how), (x, y))
         self.pen.rectangle((x - 1, y - 1, x + w, y + h), outline=RULE)
+        return w
 
     @staticmethod
     def fit(words: str, width: int, size: int) -> str:

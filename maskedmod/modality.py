@@ -28,12 +28,19 @@ class Record:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+Ticks = tuple[tuple[float, str], ...]
+"""Labels along an edge of a picture: place from 0 (left, bottom) to 1 (right, top) and text with its unit."""
+
+
 @dataclass(frozen=True)
 class Panel:
-    """One picture of a drawing: ``image`` uint8 ``[H, W, 3]`` numpy, with the caption that goes under it."""
+    """One picture of a drawing: ``image`` uint8 ``[H, W, 3]`` numpy, with the caption that goes under it. ``across`` and
+    ``upward``: its axes, where it has any."""
 
     image: Any
     caption: str = ""
+    across: Ticks = ()
+    upward: Ticks = ()
 
 
 class BadSample(ValueError):  # noqa: N818 - it is a fact about data, not a fault of the program
@@ -143,6 +150,11 @@ class Modality(nn.Module, ABC):
         """What one token is called in throughput figures."""
         return "token"
 
-    def audio(self, values: Tensor, tokens: Tokens) -> list[Any]:
-        """Listenable form of values, for modalities that have one (none by default)."""
+    def audio(self, values: Tensor, tokens: Tokens, hidden: Tensor | None = None) -> list[Any]:
+        """Listenable form of values, ``(samples, rate)`` each, for modalities that have one (none by default); positions in
+        ``hidden`` bool ``[B, N]`` are silent."""
         return []
+
+    def plausible(self, sample: Any) -> None:
+        """Raises BadSample where a sample that was read is on another scale than the model was trained on, as an array given by
+        hand may be. Called before features and reconstructions, not in training (nothing is checked by default)."""

@@ -28,7 +28,7 @@ def save_grid(
     """Write the picture of up to ``max_samples`` samples to ``path``; with ``wav`` also ``<stem>_<sample>_<stage>.wav`` beside
     it, for modalities that can be heard. -> the files written. Writes are atomic. ``titles``: a name per sample;
     ``columns``: samples side by side, by default as many as look well."""
-    recon = _first(recon, max_samples)
+    recon = first(recon, max_samples)
     picture = grid(recon, max_samples, titles, headline, columns)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.part.png")
@@ -45,7 +45,7 @@ def grid(
     columns: int | None = None,
 ) -> Any:
     """The picture of up to ``max_samples`` samples, a PIL image; see ``save_grid``."""
-    recon = _first(recon, max_samples)
+    recon = first(recon, max_samples)
     count = recon.tokens.batch
     names = list(titles or [])[:count] or [f"sample {i}" for i in range(count)]
     return grid_picture(stages(recon), names, _headline(recon, headline), caption(recon), columns)
@@ -56,7 +56,9 @@ def stages(recon: Reconstruction) -> list[Stage]:
     values, hidden = recon.tokens.values, recon.hidden
     if recon.tokens.layout.valid is not None:
         hidden = hidden & recon.tokens.layout.valid
-    rows = [Stage("original", _draw(recon, values)), Stage("masked", _draw(recon, values, hidden))]
+    panels = recon.modality.draw(values, recon.tokens, None)
+    axes = [(panel.across, panel.upward) for panel in panels]
+    rows = [Stage("original", [panel.image for panel in panels], axes=axes), Stage("masked", _draw(recon, values, hidden))]
     several = recon.blocks.shape[1] > 1
     if recon.predicted is None or several:
         where = token_map(_drawer(recon), recon.tokens.shape[:2])  # type: ignore[arg-type]
@@ -127,27 +129,35 @@ def _drawer(recon: Reconstruction) -> Callable[[Any], list[Any]]:
     return lambda hidden: _draw(recon, values, torch.from_numpy(hidden).to(values.device))
 
 
+def heard(recon: Reconstruction) -> dict[str, list[Any]]:
+    """``(samples, rate)`` of every sample for each stage that can be heard; in ``masked`` the hidden places are silent. {} for
+    modalities without sound, and where the target is no signal only what was seen."""
+    original = recon.tokens.values
+    kinds = {
+        "original": (original, None),
+        "masked": (original, recon.hidden),
+        "mean_fill": (recon.filled, None),
+        "reconstruction": (recon.predicted, None),
+    }
+    found = {kind: recon.modality.audio(v, recon.tokens, gone) for kind, (v, gone) in kinds.items() if v is not None}
+    return {kind: sounds for kind, sounds in found.items() if sounds}
+
+
 def _save_sound(recon: Reconstruction, path: Path) -> list[Path]:
-    import wave
+    from maskedmod.display import wav
 
     written = []
-    kinds = {"original": recon.tokens.values, "mean_fill": recon.filled, "reconstruction": recon.predicted}
-    for kind, values in kinds.items():
-        if values is None:
-            continue
-        for i, (samples, rate) in enumerate(recon.modality.audio(values, recon.tokens)):
+    for kind, sounds in heard(recon).items():
+        for i, (samples, rate) in enumerate(sounds):
             file = path.with_name(f"{path.stem}_{i}_{kind}.wav")
-            pcm = (np.clip(np.asarray(samples, dtype=np.float32), -1, 1) * 32767).astype("<i2")
-            with wave.open(str(file), "wb") as out:
-                out.setnchannels(1)
-                out.setsampwidth(2)
-                out.setframerate(int(rate))
-                out.writeframes(pcm.tobytes())
+            file.write_bytes(wav(samples, rate))
             written.append(file)
     return written
 
 
-def _first(recon: Reconstruction, count: int) -> Reconstruction:
+def first(recon: Reconstruction, count: int) -> Reconstruction:
+    """Of its first ``count`` samples."""
+
     def cut(x: Tensor | None) -> Tensor | None:
         return None if x is None else x[:count]
 

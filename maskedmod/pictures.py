@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from maskedmod.context import Context
-from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Modality, Record
+from maskedmod.errors import UserError, one_line
+from maskedmod.modality import BadSample, Modality, Record, changes
 from maskedmod.model import MaskedModel, Objective
 from maskedmod.picture_grid import save_grid
 from maskedmod.reconstruction import Reconstruction, reconstruct
 
 __all__ = ["Reconstruction", "drawable", "reconstruct", "reconstruct_run", "save_grid"]
+
+OTHER_PICTURES = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".svg", ".pdf")
+"""Endings of formats that are not written; a folder may have any other ending."""
 
 
 def drawable(model: MaskedModel) -> bool:
@@ -32,14 +35,15 @@ def reconstruct_run(
     samples: int = 8,
     wav: bool = False,
     columns: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
     """Draw what a model makes of some input -> the files written.
 
     ``checkpoint``: a run folder, one checkpoint in it, or weights that ``maskedmod.load`` reads. ``input``: a file, a folder, or
     None for the run's own validation set; the first ``samples`` that can be read are drawn. ``mask``: overrides such as
     ``mask.ratio=0.5``. ``out``: a PNG or a folder, by default ``pictures/`` of the run. ``wav``: also sound files, for
-    modalities that can be heard. ``columns``: samples side by side. Raises UserError for input that is missing or has no
-    readable sample; samples that cannot be read are named in the error, when none is left.
+    modalities that can be heard. ``columns``: samples side by side. ``say`` is told of every sample that was left out or
+    changed in reading, and why. Raises UserError for input that is missing or has no readable sample.
     """
     from maskedmod.api.given import mask_from_words, masked_by
     from maskedmod.zoo import load
@@ -49,13 +53,15 @@ def reconstruct_run(
     other = mask_from_words(model, tree, mask) if mask else None
     if input is None and not tree.get("data"):
         raise UserError("name what to draw: input=FILE or a folder of such")
-    batch, keys = first_batch(model.modality, _records(tree, model.modality, input), samples)
+    batch, keys = first_batch(model.modality, _records(tree, model.modality, input), samples, say)
     with masked_by(model, other):
         result = reconstruct(model, batch, Context(seed=seed), loaded.baseline)
     name = f"reconstruction_{Path(input).stem}_seed{seed}.png" if input else f"reconstruction_seed{seed}.png"
     folder, headline = _place(Path(checkpoint), tree, loaded.layout)
     target = Path(out) if out else folder
     if target.suffix.lower() != ".png":
+        if target.suffix.lower() in OTHER_PICTURES and not target.is_dir():
+            raise UserError(f"output={target}: expected a name that ends in .png, or a folder")
         target = target / name
     try:
         return save_grid(result, target, samples, keys, headline, wav, columns)
@@ -74,8 +80,13 @@ def _place(checkpoint: Path, tree: dict[str, Any], layout: str) -> tuple[Path, s
     return run / "pictures", f"{tree.get('recipe') or run.name}, step {step}"
 
 
-def first_batch(modality: Modality, records: Iterable[Record], count: int) -> tuple[dict[str, Any], list[str]]:
-    """Collate the first ``count`` records that can be read -> batch and their keys. UserError when there is none."""
+def first_batch(
+    modality: Modality, records: Iterable[Record], count: int, say: Callable[[str], None] = lambda line: None
+) -> tuple[dict[str, Any], list[str]]:
+    """Collate the first ``count`` records that can be read -> batch and their keys. ``say``: see ``reconstruct_run``. UserError
+    when there is none."""
+    from maskedmod.data.batches import read as decode
+
     read: list[Any] = []
     keys: list[str] = []
     reasons: list[str] = []
@@ -83,12 +94,21 @@ def first_batch(modality: Modality, records: Iterable[Record], count: int) -> tu
         if len(read) == count:
             break
         try:
-            read.append(modality.read(record))
-            keys.append(record.key)
+            with changes() as heard:
+                sample = decode(modality, record, None)
+                modality.plausible(sample)
         except BadSample as error:
-            reasons.append(f"{record.key}: {error}")
+            reasons.append(f"{record.key}: {one_line(str(error))}")
+            continue
+        read.append(sample)
+        keys.append(record.key)
+        if heard:
+            say(f"{record.key}: {one_line('; '.join(heard))}")
     if not read:
-        raise UserError(f"no sample could be read{': ' + '; '.join(reasons[:3]) if reasons else ''}")
+        more = f" (and {len(reasons) - 3} more)" if len(reasons) > 3 else ""
+        raise UserError(f"no sample could be read{': ' + '; '.join(reasons[:3]) if reasons else ''}{more}")
+    for reason in reasons:
+        say(f"left out {reason}")
     return modality.collate(read), [Path(key).name for key in keys]
 
 
@@ -103,13 +123,15 @@ def _records(tree: dict[str, Any], modality: Modality, given: str | Path | None)
         if held_out is None or (hasattr(held_out, "__len__") and len(held_out) == 0):
             held_out = source.records("train", modality)
         return held_out.epoch(0, 0, False) if isinstance(held_out, RecordStream) else held_out  # type: ignore[no-any-return]
+    from maskedmod.embedding.inputs import parts_of
+
     path = Path(given)
     if path.is_file():
-        return modality.expand(Record(path, key=path.name))
+        return parts_of(modality, Record(path, key=path.name))
     if not path.is_dir():
-        raise UserError(f"input {path} does not exist")
+        raise UserError(f"input {path} does not exist; expected a file or a folder")
     endings = modality.extensions
     files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in endings)
     if not files:
         raise UserError(f"input {path} has no file that ends in {', '.join(endings)}")
-    return [part for file in files for part in modality.expand(Record(file, key=str(file.relative_to(path))))]
+    return (part for file in files for part in parts_of(modality, Record(file, key=str(file.relative_to(path)))))

@@ -55,12 +55,19 @@ class Reconstruction:
 
         return save_grid(self, Path(path), max_samples, headline=self.title or "Reconstruction", wav=wav)
 
-    def _repr_png_(self) -> bytes:
-        import io
+    def __repr__(self) -> str:
+        mean = "" if self.mean_error_all is None else f", the mean's {self.mean_error_all:.3g}"
+        return f"Reconstruction({self.tokens.batch} samples, {self.objective}: error {self.error_all:.3g}{mean})"
 
-        file = io.BytesIO()
-        self.picture().save(file, format="PNG")
-        return file.getvalue()
+    def _repr_png_(self) -> bytes:
+        from maskedmod.display import png
+
+        return png(self.picture())
+
+    def _repr_html_(self) -> str:
+        from maskedmod.display import html
+
+        return html(self)
 
     @property
     def error_all(self) -> float:

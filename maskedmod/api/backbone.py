@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from maskedmod.api.features import Pool, features
 from maskedmod.context import Context
 from maskedmod.encoders import Encoder
-from maskedmod.errors import UserError
+from maskedmod.errors import UserError, one_line
 from maskedmod.modality import Modality
 from maskedmod.tokens import Tokens
 
@@ -32,17 +32,38 @@ class Backbone(nn.Module):
     modality: Modality
 
     def forward(self, signal: Tensor | dict[str, Any]) -> Tensor:
-        """See the class. UserError for a tensor where the modality's signal is more than one tensor."""
+        """See the class. UserError for a signal that does not fit the modality."""
         return self.features(self.encoder, self.tokens(signal))
 
     def tokens(self, signal: Tensor | dict[str, Any]) -> Tokens:
         """The tokens of a signal or batch."""
-        key = self.modality.signal
+        key, name = self.modality.signal, type(self.modality).__name__
         if isinstance(signal, Tensor):
             if not key:
-                raise UserError(f"{type(self.modality).__name__}: give the batch, a dict; its signal is no single tensor")
-            signal = {key: signal}
-        elif not key or key not in signal:
+                raise UserError(f"{name}: give the batch, a dict; its signal is no single tensor")
+            return self._of_tensor({key: signal}, signal, name)
+        if not isinstance(signal, dict):
+            raise UserError(f"encoder: {type(signal).__name__} is no normalised signal; embed takes files, pictures and arrays")
+        if not key or key not in signal:
             signal = self.modality.prepare(signal, Context(training=self.encoder.training))
-        views = self.modality.tokenize(signal)
-        return views["main"] if "main" in views else next(iter(views.values()))
+        return _main(self.modality.tokenize(signal))
+
+    def _of_tensor(self, batch: dict[str, Any], signal: Tensor, name: str) -> Tokens:
+        """Tokens of a bare tensor, which may have any shape and type."""
+        if not signal.is_floating_point():
+            raise UserError(f"encoder: a signal of {signal.dtype}; expected normalised floats. embed takes pixels and samples")
+        try:
+            found = _main(self.modality.tokenize(batch))
+        except (ValueError, RuntimeError, IndexError) as error:
+            raise UserError(
+                f"encoder: a signal of shape {list(signal.shape)} does not fit {name}: {one_line(str(error))}"
+            ) from None
+        wanted = self.modality.spec.values
+        if self.modality.spec.vocab is None and found.values.shape[-1] != wanted:
+            have = f"has {found.values.shape[-1]} values a token, the model {wanted}"
+            raise UserError(f"encoder: a signal of shape {list(signal.shape)} {have}: another number of channels?")
+        return found
+
+
+def _main(views: dict[str, Tokens]) -> Tokens:
+    return views["main"] if "main" in views else next(iter(views.values()))

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from maskedmod.api import inputs
 from maskedmod.api.backbone import Backbone
-from maskedmod.api.features import Pool, device_of, features, tokens_of
+from maskedmod.api.features import Features, Pool, device_of, features, tokens_of
 from maskedmod.api.given import Given, evaluating, mask_from_words, masked_by
 from maskedmod.api.inputs import Input
 from maskedmod.context import Context
-from maskedmod.errors import UserError
+from maskedmod.errors import UserError, one_line
 from maskedmod.modality import Modality
 from maskedmod.model import MaskedModel
 from maskedmod.prediction import Prediction, predict
@@ -61,29 +61,34 @@ class Loaded:
         return device_of(self.model)
 
     def to(self, device: str | torch.device) -> Loaded:
-        """Move the model; returns self."""
-        self.model.to(device)
+        """Move the model; returns self. UserError for a device that this machine does not have."""
+        try:
+            self.model.to(device)
+        except (RuntimeError, AssertionError) as error:
+            raise UserError(f"device {str(device)!r} cannot be used: {one_line(str(error))}") from None
         return self
 
-    @torch.no_grad()
+    def __repr__(self) -> str:
+        count = sum(parameter.numel() for parameter in self.model.parameters())
+        encoder, kind = type(self.model.encoder).__name__, type(self.modality).__name__
+        name = self.tree.get("recipe") or self.layout
+        return f"Loaded({name}: {kind}, {encoder} of width {self.encoder.width}, {count:,} parameters, on {self.device})"
+
     def embed(self, x: Input, pool: Pool = "mean", layer: int | None = None, batch_size: int = 32) -> Tensor:
         """Features of whole, unmasked samples: float32 ``[B, D]`` on the CPU; ``[B, N, D]`` with ``pool="none"``, padding NaN.
 
         ``pool``: ``mean`` over tokens, ``cls`` the class token, ``none`` every token. ``layer``: the output of that block, from 0
         or negative from the end, before the final norm; None: what the heads get. ``batch_size``: samples at a time.
         """
-        wanted = features(self.model.encoder, pool, layer)
-        with evaluating(self.model):
-            rows = [
-                wanted(self.model.encoder, tokens_of(self.modality, batch, self.device)).float().cpu()
-                for batch in inputs.batches(self.modality, x, batch_size)
-            ]
+        rows = self._rows(x, features(self.model.encoder, pool, layer), batch_size)
+        if len({each.shape[1:] for each in rows}) > 1:
+            raise UserError("samples have different numbers of tokens; pool=mean gives all one shape")
         return torch.cat(rows)
 
-    @torch.no_grad()
     def tokenize(self, x: Input) -> Tokens:
         """What the model sees of all samples, as one batch: values, positions, lattice, padding."""
-        return tokens_of(self.modality, self._batch(x), self.device)
+        with torch.no_grad():
+            return tokens_of(self.modality, self._batch(x), self.device)
 
     def reconstruct(
         self,
@@ -94,19 +99,30 @@ class Loaded:
     ) -> Reconstruction:
         """Hide a part of every sample, predict it, and put the prediction in its place; a notebook shows the picture.
 
-        ``seed``: of the mask. ``ratio``: another share than the recipe's. ``mask``: words such as ``"mask=axis"`` or
-        ``"mask.ratio=0.5"``, or the very places, bool ``[N]`` or ``[B, N]`` (or shaped as the lattice), True is hidden.
+        ``seed``: of the mask. ``ratio``: another share than the recipe's. ``mask``: words such as ``"axis"`` (or ``"mask=axis"``)
+        or ``"mask.ratio=0.5"``, or the very places, bool ``[N]`` or ``[B, N]`` (or shaped as the lattice), True is hidden.
         """
         with masked_by(self.model, self._mask(mask, ratio)):
-            found = reconstruct(self.model, self._batch(x), Context(seed=seed), self.baseline)
+            found = reconstruct(self.model, self._batch(x), _context(seed), self.baseline)
         return replace(found, title=str(self.tree.get("recipe") or self.layout))
 
     def predict_masked(
-        self, x: Input, mask: str | Sequence[str] | Tensor | np.ndarray[Any, Any] | None = None, seed: int = 0
+        self,
+        x: Input,
+        mask: str | Sequence[str] | Tensor | np.ndarray[Any, Any] | None = None,
+        seed: int = 0,
+        ratio: float | None = None,
     ) -> Prediction:
-        """Prediction and truth at the hidden places, in the units of the training target. ``mask`` as in ``reconstruct``."""
-        with masked_by(self.model, self._mask(mask, None)):
-            return predict(self.model, self._batch(x), Context(seed=seed))
+        """Prediction and truth at the hidden places, in the units of the training target; see ``reconstruct``."""
+        with masked_by(self.model, self._mask(mask, ratio)):
+            return predict(self.model, self._batch(x), _context(seed))
+
+    def _rows(self, x: Input, wanted: Features, batch_size: int) -> list[Tensor]:
+        rows = []
+        with torch.no_grad(), evaluating(self.model):
+            for batch in inputs.batches(self.modality, x, batch_size):
+                rows.append(wanted(self.model.encoder, tokens_of(self.modality, batch, self.device)).float().cpu())
+        return rows
 
     def _batch(self, x: Input) -> dict[str, Any]:
         (batch,) = inputs.batches(self.modality, list(inputs.records(self.modality, x)), 1 << 62)
@@ -117,7 +133,14 @@ class Loaded:
             return None
         if mask is None or isinstance(mask, str) or (isinstance(mask, Sequence) and all(isinstance(m, str) for m in mask)):
             words = [] if mask is None else [mask] if isinstance(mask, str) else list(mask)
+            words = [word if "=" in word else f"mask={word}" for word in words]
             return mask_from_words(self.model, self.tree, [*words, *([] if ratio is None else [f"mask.ratio={ratio}"])])
         if ratio is not None:
             raise UserError("ratio and a mask by hand exclude each other")
         return Given(mask)
+
+
+def _context(seed: int) -> Context:
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise UserError(f"seed={seed!r}: expected an integer")
+    return Context(seed=seed)

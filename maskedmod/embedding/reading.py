@@ -57,7 +57,9 @@ class Decoder(Dataset[Read]):
             row = Row(record.key, _plain(record.label))
             with changes() as heard:
                 try:
-                    samples.append(read(self.modality, record, None))
+                    sample = read(self.modality, record, None)
+                    self.modality.plausible(sample)
+                    samples.append(sample)
                     row.altered = [one_line(change) for change in heard]
                 except BadSample as error:
                     row.rejected = one_line(str(error))

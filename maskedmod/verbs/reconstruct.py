@@ -10,20 +10,23 @@ input=PATH        a file, or a folder of files (default: the run's own validatio
 output=PATH       a PNG file, or a folder (default: pictures/ of the run)
 samples=8         how many are drawn
 columns=N         samples side by side (default: as many as look well)
+rows=N            rows of samples: with columns, in place of samples, rows x columns of them
 seed=0            of the mask
-wav=false         sound files too, for modalities that can be heard
+wav=false         sound files too (original, masked, mean-fill, reconstruction), for modalities that can be heard
 mask=, mask.*     another mask than the run's
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 from maskedmod.config import split_words
 from maskedmod.errors import UserError
 
-KEYS = ("checkpoint", "input", "output", "samples", "columns", "seed", "wav", "mask")
-KINDS = {"samples": int, "columns": int, "seed": int, "wav": bool}
+KEYS = ("checkpoint", "input", "output", "samples", "columns", "rows", "seed", "wav", "mask")
+KINDS = {"samples": int, "columns": int, "rows": int, "seed": int, "wav": bool}
 
 
 def run(words: Sequence[str]) -> int:
@@ -36,13 +39,27 @@ def run(words: Sequence[str]) -> int:
     for key, kind in KINDS.items():
         if key in given and type(given[key]) is not kind:
             raise UserError(f"{key} expects {'true or false' if kind is bool else 'an integer'}, got {given[key]!r}")
-    for key in ("samples", "columns"):
+    for key in ("samples", "columns", "rows"):
         if given.get(key, 1) < 1:
             raise UserError(f"{key} must be at least 1, got {given[key]}")
     paths = {key: None if given.get(key) is None else str(given[key]) for key in ("checkpoint", "input", "output")}
     from maskedmod.pictures import reconstruct_run
 
-    others = {key: given[key] for key in KINDS if key in given}
-    for path in reconstruct_run(str(paths["checkpoint"]), paths["input"], paths["output"], masks, **others):
+    others = _grid({key: given[key] for key in KINDS if key in given})
+    place = str(paths["checkpoint"]), paths["input"], paths["output"]
+    for path in reconstruct_run(*place, masks, **others, say=lambda line: print(line, file=sys.stderr)):
         print(path)
     return 0
+
+
+def _grid(given: dict[str, Any]) -> dict[str, Any]:
+    """``rows`` turned into samples or columns, whichever is not given. UserError when both are, and do not agree."""
+    rows = given.pop("rows", None)
+    if rows is None:
+        return given
+    if "samples" not in given:
+        given["samples"] = rows * given["columns"] if "columns" in given else max(rows, 8)
+    columns = -(-given["samples"] // rows)
+    if given.setdefault("columns", columns) != columns:
+        raise UserError(f"{given['samples']} samples in {given['columns']} columns have not {rows} rows; give two of the three")
+    return given

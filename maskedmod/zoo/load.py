@@ -23,6 +23,8 @@ def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any
     (heads, mask ratio, ...); each layout has its published defaults, see docs/loading.md. ``strict``: every key of the file
     and every parameter of the model must be accounted for, else UserError lists them; False only reports them.
     """
+    if not isinstance(path, str | Path):
+        raise UserError(f"load({path!r}): expected the path of a run folder or of weights")
     if _of_a_run(Path(path)):
         from maskedmod.zoo import run_folder
 

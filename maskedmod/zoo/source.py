@@ -44,11 +44,22 @@ def read(path: str | Path) -> Source:
             raise UserError(f"{path}: no weights in this folder; expected recipe.yaml of a run, or {' or '.join(WEIGHT_FILES)}")
         path = found[0]
     if not path.is_file():
-        raise UserError(f"{path}: no such file or folder")
+        raise UserError(f"{path}: no such file or folder{_meant(path)}")
     content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
     weights, extras = _flatten(path, content)
     args = content.get("args")
     return Source(path, weights, dict(vars(args)) if isinstance(args, argparse.Namespace) else {}, _config(path), extras)
+
+
+def _meant(path: Path) -> str:
+    """What somebody may have meant who gives a name in place of a path."""
+    from maskedmod import recipe_file
+
+    if str(path) in recipe_file.names():
+        return f"; maskedmod.create({str(path)!r}) makes that recipe's model with fresh weights"
+    if not path.is_absolute() and len(path.parts) == 2 and not path.suffix and not Path(path.parts[0]).exists():
+        return "; names of the Hugging Face Hub are not fetched: download the folder first"
+    return ""
 
 
 def _safetensors(path: Path) -> dict[str, Any]:

@@ -16,9 +16,12 @@ from maskedmod.errors import UserError
 from maskedmod.modality import BadSample, Modality, Panel, Record
 from maskedmod.tokens import Layout, Spec, Tokens
 
-from .fbank import Filterbank, Window, kaldi_fbank
+from .fbank import FLOOR, Filterbank, Window, kaldi_fbank
 from .patches import Clips, Lattice, pair
 from .reading import Fit, Part, Wave, duration, read_clip
+
+LOUDEST = 32.0
+"""A float waveform above this is no sound on the scale of -1 to 1, however much it was amplified."""
 
 
 class Audio(Modality):
@@ -176,7 +179,7 @@ class Audio(Modality):
     def draw(self, values: Tensor, tokens: Tokens, hidden: Tensor | None = None) -> list[Panel]:
         """Spectrograms, time to the right and low frequencies below, without the padding; one colour is one energy in all
         pictures. A place is grey where only hidden patches cover it."""
-        from .picture import spectrogram
+        from .picture import hertz, seconds, spectrogram
 
         pictures = self.lattice.lay(values.detach().float()) * self.std_scale
         shown = None if hidden is None else self.lattice.covered(~torch.as_tensor(hidden)).cpu().numpy()
@@ -186,18 +189,26 @@ class Audio(Modality):
         for i, (picture, length) in enumerate(zip(pictures.cpu().numpy(), lengths, strict=True)):
             part = None if shown is None else shown[i, :length]
             image = spectrogram(picture[:length], part, self.lattice.frames)
-            panels.append(Panel(image, f"{length * second:.2f} s, to {top:g} kHz"))
+            panels.append(Panel(image, f"{length * second:.2f} s, to {top:g} kHz", seconds(length * second), hertz(self.bank)))
         return panels
 
-    def audio(self, values: Tensor, tokens: Tokens) -> list[tuple[Wave, int]]:
-        """A waveform (float32 ``[S]``, rate) per sample whose spectrogram this is; the phase is estimated (Griffin-Lim)."""
+    def audio(self, values: Tensor, tokens: Tokens, hidden: Tensor | None = None) -> list[tuple[Wave, int]]:
+        """A waveform (float32 ``[S]``, rate) per sample whose spectrogram this is; the phase is estimated (Griffin-Lim). Places
+        that only ``hidden`` patches cover are silent."""
         from .listen import griffin_lim
 
         energies = self.log_mel(values.detach())
+        if hidden is not None:
+            energies = energies.masked_fill(~self.lattice.covered(~hidden), math.log(FLOOR))
         return [
             (griffin_lim(row[:length].cpu(), self.bank, self.scale), self.bank.sample_rate)
             for row, length in zip(energies, self._valid_frames(tokens), strict=True)
         ]
+
+    def plausible(self, sample: Wave) -> None:
+        """Floats far beyond [-1, 1] are integers' values that were not scaled."""
+        if sample.dtype != np.int16 and len(sample) and (peak := float(np.abs(sample).max())) > LOUDEST:
+            raise BadSample(f"samples reach {peak:.5g}, expected -1 to 1: give integers as int16, or divide by 32768")
 
     def demo(self, split: str) -> Sequence[Record]:
         """Synthesised labelled clips of 1.2 to 2 s at 16 kHz: 512 for ``train``, 64 for ``val``."""

@@ -122,7 +122,7 @@ def triangles(settings: Filterbank) -> Tensor:
 
     In float32 like the published code: in double precision the slopes would differ from it by about 1e-5.
     """
-    low, high = _mel(settings.low_freq), _mel(settings.top)
+    low, high = to_mel(settings.low_freq), to_mel(settings.top)
     step = (high - low) / (settings.mel_bins + 1)
     index = torch.arange(settings.mel_bins)[:, None]
     left, centre, right = (low + (index + offset) * step for offset in (0.0, 1.0, 2.0))
@@ -131,5 +131,6 @@ def triangles(settings: Filterbank) -> Tensor:
     return torch.minimum((mel - left) / (centre - left), (right - mel) / (right - centre)).clamp(min=0)
 
 
-def _mel(frequency: float) -> float:
+def to_mel(frequency: float) -> float:
+    """Hz on Kaldi's mel scale."""
     return 1127.0 * math.log(1.0 + frequency / 700.0)

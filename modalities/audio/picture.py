@@ -6,6 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.modality import Ticks
+
+from .fbank import Filterbank, to_mel
+
 _ANCHORS = np.array(
     (0, 0, 4, 28, 16, 68, 79, 18, 123, 129, 37, 129, 181, 54, 122, 229, 80, 100, 251, 135, 97, 254, 194, 135, 252, 253, 191),
     dtype=np.float64,
@@ -31,3 +35,26 @@ def spectrogram(values: np.ndarray[Any, Any], shown: np.ndarray[Any, Any] | None
     factor = max(1, min(256 // values.shape[1], 768 // whole))
     image = image.transpose(1, 0, 2)[::-1]
     return np.ascontiguousarray(image.repeat(factor, axis=0).repeat(factor, axis=1))
+
+
+STEPS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0)
+"""Seconds from tick to tick."""
+
+
+def seconds(duration: float, most: int = 5) -> Ticks:
+    """Ticks of a time axis that begins at 0: round steps, at most ``most`` of them."""
+    step = next((step for step in STEPS if duration / step <= most), STEPS[-1])
+    return tuple((i * step / duration, f"{i * step:g} s") for i in range(int(duration / step + 1e-9) + 1)) if duration > 0 else ()
+
+
+def hertz(bank: Filterbank) -> Ticks:
+    """Ticks of the frequency axis, an octave apart. Bin i is centred on mel low + (i + 1) step, and drawn from i to i + 1 of
+    ``mel_bins`` parts of the height."""
+    low, high = to_mel(bank.low_freq), to_mel(bank.top)
+    step = (high - low) / (bank.mel_bins + 1)
+    found = []
+    for frequency in (125 * 2.0**octave for octave in range(10)):
+        place = ((to_mel(frequency) - low) / step - 0.5) / bank.mel_bins
+        if 0 <= place <= 1:
+            found.append((place, f"{frequency:g} Hz" if frequency < 1000 else f"{frequency / 1000:g} kHz"))
+    return tuple(found)

@@ -164,7 +164,8 @@ def _known(rate: Any) -> int:
 def _channels_first(data: Any) -> Wave:
     """``[S]`` or ``[C, S]``; of a two-dimensional array the shorter axis is taken for the channels."""
     if hasattr(data, "detach"):
-        data = data.detach().cpu().numpy()
+        data = data.detach().cpu()
+        data = (data.float() if str(data.dtype) == "torch.bfloat16" else data).numpy()  # a type that numpy has not
     wave = np.asarray(data)
     if wave.ndim not in (1, 2) or wave.dtype.kind not in "fiu":
         raise BadSample(

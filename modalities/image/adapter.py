@@ -10,12 +10,15 @@ from torch import Tensor, nn
 
 from maskedmod.context import Context
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality, Panel, Record
+from maskedmod.modality import BadSample, Modality, Panel, Record
 from maskedmod.tokens import Layout, Spec, Tokens
 
 from .patches import pair, patchify, unpatchify
 from .picture import caption, pictures
 from .resampling import Interpolation, centre_box, resample
+
+BRIGHTEST, DARKEST = 16.0, -0.5
+"""Floats beyond these are no pixels that count from 0 to 1, however bright or however sharpened."""
 
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
@@ -82,6 +85,19 @@ class Image(Modality):
         from .reading import decode
 
         return decode(record.data, self.channels, self.convert, self.least)
+
+    def plausible(self, sample: Tensor) -> None:
+        """Where the model's pixels count from 0 to 1: floats that count to 255, or were normalised already."""
+        mean, std = self.statistics.get("mean", [2.0]), self.statistics.get("std", [1.0])
+        if sample.dtype == torch.uint8 or not all(0 <= m <= 1 and s <= 0.5 for m, s in zip(mean, std, strict=True)):
+            return
+        low, high = (float(edge) for edge in sample.aminmax())
+        if high > BRIGHTEST:
+            raise BadSample(f"floats up to {high:.5g}, expected 0 to 1: give them as uint8, or divide by 255")
+        if low < DARKEST:
+            raise BadSample(
+                f"floats from {low:.3g} to {high:.3g}, expected 0 to 1: normalised already? model.encoder takes those"
+            )
 
     def several(self, data: Any) -> Sequence[Any] | None:
         """An array or tensor with four axes is a batch of images."""

@@ -36,7 +36,12 @@ def decode(data: Any, channels: int, convert: bool, least: tuple[int, int] | Non
     if isinstance(data, Tensor | np.ndarray):
         return _from_array(data, channels)
     if isinstance(data, Pillow.Image):
-        return _from_picture(data, channels, convert, least)
+        try:
+            return _from_picture(data, channels, convert, least)
+        except BadSample:
+            raise
+        except DAMAGED as error:
+            raise BadSample(f"the image is damaged, cut off or closed: {error}") from None
     if not isinstance(data, str | Path | bytes | bytearray | memoryview):
         raise BadSample(f"{type(data).__name__} is no image: expected a path, bytes, an array, a tensor or a PIL image")
     if isinstance(data, str | Path):
@@ -132,7 +137,10 @@ def _factor(height: int, width: int, least: tuple[int, int] | None) -> float:
 def _from_array(data: np.ndarray | Tensor, channels: int) -> Tensor:
     """Arrays are taken as they are, or not at all. The channel axis is the one that has ``channels`` entries, where both could be
     the last one of a numpy array and the first one of a tensor; two axes are one channel."""
-    array = data.detach().cpu().numpy() if isinstance(data, Tensor) else data
+    if isinstance(data, Tensor):
+        data = data.detach().cpu()
+        data = data.float() if data.dtype == torch.bfloat16 else data  # a type that numpy has not
+    array = data.numpy() if isinstance(data, Tensor) else data
     if array.ndim == 2:
         array = array[None]
     elif array.ndim == 3:

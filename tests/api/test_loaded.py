@@ -138,7 +138,7 @@ def test_reconstruct(name: str, request: pytest.FixtureRequest, tmp_path: Path) 
     few = model.reconstruct(samples[:1], mask="mask.ratio=0.2").hidden
     assert few.sum() < half.sum() < found.hidden[:1].sum()
     files = found.save(tmp_path / "a.png", wav=True)
-    assert len([file for file in files if file.suffix == ".wav"]) == (6 if name == "audio" else 0)
+    assert len([file for file in files if file.suffix == ".wav"]) == (8 if name == "audio" else 0)
     assert found.picture().width > 100
 
 
