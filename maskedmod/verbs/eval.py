@@ -1,23 +1,28 @@
-"""maskedmod eval checkpoint=RUN protocol=knn|linear|ridge|svm [data=... data.*=...] [key=value ...]
+"""maskedmod eval checkpoint=RUN protocol=knn|linear|ridge|svm|finetune|linear_lars [data=... data.*=...] [key=value ...]
 
-Judges frozen features. The table always has three rows: pre-trained, the same encoder at random initialisation, and the
-modality's raw features. Every setting is chosen on the training part; the test part is only looked at once.
+Judges frozen features, or a network that is trained from the encoder on labels. The table always has three rows: pre-trained,
+the same encoder at random initialisation, and the modality's raw features. Every setting is chosen on the training part; the
+test part is only looked at once.
 
   maskedmod eval checkpoint=runs/a protocol=knn                                     the run's own data
   maskedmod eval checkpoint=runs/a protocol=linear data=folder data.path=photos/    train and validation part of other data
   maskedmod eval checkpoint=runs/s0,runs/s1,runs/s2 protocol=linear                 runs of three seeds
   maskedmod eval checkpoint=runs/a protocol=svm folds=10 seeds=5                    folds over all samples
+  maskedmod eval checkpoint=runs/a protocol=finetune epochs=20 mixup=0.8 cutmix=1   the whole network learns
 
 checkpoint=PATH   a run folder, one checkpoint in it, or published weights; several with commas
-protocol=NAME     knn (k=20 temperature=0.07), linear (grid=[C, ...]), svm (grid, inner=5), ridge (grid=[alpha, ...], for numbers)
+protocol=NAME     knn (k=20 temperature=0.07), linear (grid=[C, ...]), svm (grid, inner=5), ridge (grid=[alpha, ...], numbers),
+                  finetune, linear_lars (a linear layer on the frozen encoder): epochs, steps, lr, base_lr, min_lr, warmup,
+                  weight_decay, clip, augment=yes, task=auto, precision=fp32, threads; finetune also layer_decay=0.75,
+                  drop_path=0.1, mixup=0, cutmix=0, smoothing=0.1, ema=0
 data=, data.*     laid over the run's recipe; the parts are the source's own (train, val)
 seeds=3           random initialisations, and draws of the part that settings are chosen on
 folds=0           judge by folds over all samples in place of the source's split
 pool=mean         mean over tokens, cls (class token), both, axis (mean over the first axis), grid (4 x 4 parts)
 encoder=student   or teacher, where the method has one
 samples=N         at most so many training samples, drawn with seed 0
-output=FILE       default: eval.json in the run folder
-batch_size=128    of the encoder;  workers=0 reading processes;  device=cpu|cuda
+output=FILE       default: eval.json in the run folder; eval_PROTOCOL.json is written beside it
+batch_size=128    of the encoder, and of training;  workers=0 reading processes;  device=cpu|cuda
 """
 
 from __future__ import annotations
@@ -47,7 +52,7 @@ def run(words: Sequence[str]) -> int:
     given = dict(split_words([word for word in words if word not in data], KEYS))
     for key in ("checkpoint", "protocol"):
         if not given.get(key):
-            raise UserError(f"{key} is missing: maskedmod eval checkpoint=RUN protocol=knn|linear|ridge|svm")
+            raise UserError(f"{key} is missing: maskedmod eval checkpoint=RUN protocol=knn|linear|finetune|...")
     checkpoints = str(given["checkpoint"]).split(",")
     settings = {key: _typed(key, given[key], kind) for key, kind in KINDS.items() if key in given}
     arguments = {key: _typed(key, given[key], kind) for key, kind in ARGUMENTS.items() if key in given}

@@ -17,12 +17,14 @@ from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.finetune.classifier import Rows
 from maskedmod.evaluate.finetune.options import Options
+from maskedmod.evaluate.finetune.raw import drawn, token_values
 from maskedmod.evaluate.finetune.saved import knows_drop_path, with_drop_path
-from maskedmod.evaluate.finetune.tokens import UNKNOWN, encode_tokens, is_per_token, on_eligible
+from maskedmod.evaluate.finetune.tokens import BEYOND, UNKNOWN, encode_tokens, is_per_token, on_eligible
 from maskedmod.evaluate.finetune.trial import Work, answers, finetune, fingerprint
 from maskedmod.evaluate.labels import Labels, encode
 from maskedmod.evaluate.metrics import measure
 from maskedmod.evaluate.prepare import RANDOM, RAW, TRAINED, Chosen, Settings, Survey, survey, untrained
+from maskedmod.evaluate.probe import Known
 from maskedmod.evaluate.result import Result, Row
 from maskedmod.evaluate.splits import Trial, digest
 from maskedmod.train.folder import write
@@ -41,7 +43,7 @@ def evaluate_trained(
     labels, rows = _labels(found, options)
     cuts = trials(found.table, labels, settings)
     bench = Bench(found, labels, rows, cuts, settings, options, folder)
-    table = [bench.row(TRAINED), bench.row(RANDOM), *bench.raw()]
+    table = [bench.row(TRAINED), bench.row(RANDOM), bench.raw()]
     notes = [*found.table.notes, *bench.notes, *unseen(labels, cuts)]
     return Result(protocol, split_of(found.table, settings), table, facts([str(path) for path in checkpoints], settings), notes)
 
@@ -105,16 +107,32 @@ class Bench:
         sys.stderr.write(f"{out.name}: {first} {found[first]:.4f}\n")
         return found
 
-    def raw(self) -> list[Row]:
+    def raw(self) -> Row:
         """The raw features under the best probe there is for them; there is nothing in them to train."""
         from maskedmod.evaluate.run import build, probe_row
 
         if self.labels.task == "tokens":
-            self.notes.append("raw features describe whole samples: labels of tokens have no such row")
-            return []
+            self.notes.append("raw features of tokens are their own values, judged by protocol=linear")
+            return Row(RAW, *zip(*(self._raw_tokens(cut) for cut in self.cuts), strict=True))
         protocol = "ridge" if self.labels.task == "numbers" else "linear"
         self.notes.append(f"raw features have nothing to train: they are judged by protocol={protocol}")
-        return [probe_row(RAW, self.found.table, self.labels, build(protocol, {}), self.cuts, self.settings)]
+        return probe_row(RAW, self.found.table, self.labels, build(protocol, {}), self.cuts, self.settings)
+
+    def _raw_tokens(self, cut: Trial) -> tuple[dict[str, float], dict[str, Any]]:
+        """Metrics and settings of a linear probe on the values of the tokens; tokens of one group are never parted."""
+        from maskedmod.evaluate.linear import Linear
+
+        modality, x, truth = self.found.loaded[0].model.modality, [], []
+        for rows in (cut.train, cut.test):
+            values = token_values(modality, self._records(rows), self.rows, self.settings.batch_size, self.settings.workers)
+            labels = self.labels.y[rows]
+            x.append(values)
+            truth.append(labels[labels != BEYOND])
+        picked = drawn(truth[0] >= 0, cut.seed)
+        owner = [self.found.table.groups[i] for i in cut.train for _ in range(int((self.labels.y[i] != BEYOND).sum()))]
+        known = Known(x[0][picked], Labels("classes", truth[0][picked], self.labels.names), [owner[int(i)] for i in picked])
+        scores, setting = Linear().predict(known, x[1], cut.seed)
+        return self._judge(scores, cut), setting
 
     def _options(self, name: str) -> Options:
         """Random first weights hold nothing that a lower rate near the input would keep: they learn at the full rate."""
