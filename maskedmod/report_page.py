@@ -43,7 +43,9 @@ svg path.faint { opacity:.28; stroke-width:1.2; } svg path.dashed { stroke-dasha
 .key i.dashed { border-top-style:dashed; }
 h3 { font-size:1rem; margin:20px 0 8px; }
 .strip div { display:flex; align-items:center; gap:8px; min-width:560px; margin:2px 0; }
-.strip span { flex:0 0 78px; font-size:.8rem; color:#4b5563; text-align:right; } .strip img { flex:1; min-width:0; width:0; }
+.strip span { flex:0 0 72px; font-size:.8rem; color:#4b5563; text-align:right; position:sticky;
+  left:-4px; background:#fff; padding-right:6px; }
+.strip img { flex:1; min-width:0; width:0; }
 .map svg { max-width:560px; margin:0 auto; } .map circle { fill:var(--k,var(--c1)); fill-opacity:.72; }
 .keys { display:flex; flex-wrap:wrap; gap:2px 14px; margin:8px 0 4px; font-size:.88rem; } .keys .key { margin:0; }
 .key i.round { width:11px; height:11px; border:0; border-radius:50%; background:var(--k); }

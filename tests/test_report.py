@@ -137,3 +137,74 @@ def test_numbers_of_charts() -> None:
     assert [number(x) for x in (0, 0.25, 1200, 35000, 2e-5, 1234567)] == ["0", "0.25", "1,200", "35k", "2e-5", "1.23M"]
     assert thin([1, 2, 3, 4], [1, 3, 5, 7], most=2) == ([1.5, 3.5], [2, 6])
     assert smooth([4.0, 4.0, 4.0], 10) == pytest.approx([4.0, 4.0, 4.0])
+
+
+def with_features(run: Path, last: dict[str, Any]) -> None:
+    """A run with two probes; the second one's numbers are overwritten by ``last``."""
+    fill(run)
+    first = {"probe_top1": 0.3, "probe_majority": 0.1, "feature_rank": 9.0, "rankme": 8.0, "feature_std": 0.5, "uniformity": -1.0}
+    first |= {"alignment": 0.1, "pair_distance": 0.4, "width": 192, "samples": 64}
+    lines = [{"step": 100, **first}, {"step": 200, **first, **last}]
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write("\n" + "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_features_in_words(tmp_path: Path) -> None:
+    with_features(tmp_path, {"probe_top1": 0.41, "feature_rank": 37.2})
+    words = " ".join(read(write_report(tmp_path)).words)
+    assert "Features use 37.2 of 192 directions (effective rank over 64 samples); up from 9 at step 100." in words
+    assert "reaches 41.0 % accuracy (always the commonest class: 10.0 %); 30.0 % at step 100, 41.0 % at best, at step 200." in words
+    assert "Two sights of one sample lie 0.1 apart" in words and "two different samples 0.4" in words
+    assert "collapsed" not in words and (tmp_path / "report.html").read_text().count("<svg") == 5
+
+
+def test_collapsed_features_are_called_so(tmp_path: Path) -> None:
+    with_features(tmp_path, {"probe_top1": 0.1, "feature_rank": 1.2, "feature_std": 0.01})
+    text = write_report(tmp_path).read_text()
+    assert "collapsed to almost one line" in text and "nearly collapsed" in text
+    assert text.count('<p class="note bad">') == 3  # the probe is no better than the commonest class
+
+
+def test_map_and_damaged_map(tmp_path: Path) -> None:
+    fill(tmp_path)
+    rows = [[0.0, 1.0, 0], [1.0, 0.5, 1], [2.0, 0.1, None]]
+    (tmp_path / "feature_map.json").write_text(json.dumps({"names": ["<cat>", "dog"], "points": rows, "share": [0.6, 0.2]}))
+    page = read(write_report(tmp_path))
+    words = " ".join(page.words)
+    assert "<cat>" in words and "60% and 20%" in words and (tmp_path / "report.html").read_text().count("<circle") >= 3
+    for damaged in ('{"points": [[1, "x", 0], [1, 2, 0], [2, 2, 0]], "names": ["a"]}', '{"points": 5}', "[1"):
+        (tmp_path / "feature_map.json").write_text(damaged)
+        read(write_report(tmp_path))
+
+
+def test_evaluations_beside_their_baselines(tmp_path: Path) -> None:
+    fill(tmp_path)
+    trained, other = ({"top1": {"mean": mean, "std": 0.002}} for mean in (0.5105, 0.4582))
+    result = {"protocol": "linear", "metrics": trained, "baselines": {"random initialisation": {"metrics": other}}}
+    result["split"] = {"name": "demo", "train": 100, "test": 64}
+    result["verdicts"] = ["pre-training beats random initialisation"]
+    (tmp_path / "eval.json").write_text(json.dumps(result))
+    (tmp_path / "eval_knn.json").write_text("[]")
+    words = " ".join(read(write_report(tmp_path)).words)
+    assert "51.05 % ± 0.20 %" in words and "45.82 % ± 0.20 %" in words and "100 samples to learn from, 64 to judge on" in words
+    assert "eval_knn.json cannot be read" in words
+
+
+def test_what_it_was_trained_on(tmp_path: Path) -> None:
+    fill(tmp_path)
+    facts = json.loads((tmp_path / "environment.json").read_text())
+    (tmp_path / "environment.json").write_text(json.dumps({**facts, "samples": {"train": 1024, "val": 64}}))
+    assert "the built-in sample (1,024 samples to train on, 64 to validate)" in " ".join(read(write_report(tmp_path)).words)
+
+
+def test_the_same_samples_stand_in_time_order(tmp_path: Path) -> None:
+    from PIL import Image
+
+    fill(tmp_path)
+    rows = tmp_path / "pictures" / "rows"
+    rows.mkdir()
+    for name in ["0_original", "1_masked", *(f"step_{step:08d}" for step in range(1000, 21_000, 1000))]:
+        Image.new("RGB", (400, 40), (20, 30, 200)).save(rows / f"{name}.png")
+    text = write_report(tmp_path).read_text()
+    steps = [int(step.replace(",", "")) for step in re.findall(r"<span>step ([\d,]+)</span>", text)]
+    assert steps == sorted(steps) and steps[0] == 1000 and steps[-1] == 20_000 and len(steps) == 10
