@@ -201,3 +201,100 @@ def test_models_by_name() -> None:
     assert image.Crop().forward and audio.Roll and image.decode and audio.read_clip
     with pytest.raises(UserError, match="did you mean mae"):
         maskedmod.create("mea")
+
+
+def test_rows_of_data_sets_open_files_and_arrays_of_names(
+    image: Loaded, audio: Loaded, photo: Pillow.Image, tmp_path: Path
+) -> None:
+    file, raw = tmp_path / "photo.png", io.BytesIO()
+    photo.save(file)
+    photo.save(raw, format="PNG")
+    raw.seek(0)
+    expected = image.embed(photo)
+    for form in ({"image": photo, "label": 3}, {"image": [photo]}, raw, np.array([str(file)])):
+        torch.testing.assert_close(image.embed(form), expected)
+    with file.open("rb") as opened:
+        torch.testing.assert_close(image.embed([photo, opened]), expected.expand(2, -1))
+    halves = torch.rand(3, 40, 40).bfloat16()
+    torch.testing.assert_close(image.embed(halves), image.embed(halves.float()))
+    wave = (np.random.default_rng(0).standard_normal(8000) * 0.1).astype(np.float32)
+    row = {"audio": {"array": wave, "sampling_rate": 16000}, "label": 1}
+    torch.testing.assert_close(audio.embed([row, row]), audio.embed([(wave, 16000)] * 2))
+    with pytest.raises(UserError, match="a dict with the keys x: none of them is image"):
+        image.embed({"x": photo})
+
+
+def test_another_scale_is_refused(image: Loaded, audio: Loaded) -> None:
+    """Values that a model was not trained on would give features without any sign of it."""
+    pixels = np.random.default_rng(0).random((40, 40, 3), dtype=np.float32)
+    with pytest.raises(UserError, match="item 0: floats up to .* give them as uint8, or divide by 255"):
+        image.embed(pixels * 255)
+    with pytest.raises(UserError, match="item 1: floats from .* normalised already"):
+        image.embed([pixels, (pixels - 0.5) / 0.25])
+    assert image.embed(pixels * 1.3 - 0.1).shape == (1, 24)  # too bright, but pixels
+    with pytest.raises(UserError, match="item 0: samples reach .* give integers as int16"):
+        audio.embed((pixels.reshape(-1) * 32767, 16000))
+    assert audio.embed(((pixels.reshape(-1) * 32767).astype(np.int16), 16000)).shape == (1, 24)
+
+
+def test_what_reading_changes_is_said_once(image: Loaded, audio: Loaded, photo: Pillow.Image) -> None:
+    with pytest.warns(UserWarning, match="2 of 3 samples were changed in reading, first item 1: RGBA converted") as heard:
+        image.embed([photo, photo.convert("RGBA"), photo.convert("L")], batch_size=1)
+    assert len(heard) == 1 and heard[0].filename == __file__
+    with pytest.warns(UserWarning, match="4 channels averaged") as heard:
+        audio.reconstruct((np.random.default_rng(0).random((4, 8000)).astype(np.float32), 16000))
+    assert heard[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m, x: m.embed(x, batch_size="8"), "batch_size='8': expected an integer"),
+        (lambda m, x: m.reconstruct(x, seed="one"), "seed='one': expected an integer"),
+        (lambda m, x: m.reconstruct(x, mask="blok"), "unknown mask block 'blok'"),
+        (lambda m, x: m.reconstruct(x, ratio=2), "mask.ratio must lie between 0 and 1"),
+        (lambda m, x: m.encoder(torch.rand(2, 1, 32, 32)), "another number of channels"),
+        (lambda m, x: m.encoder(torch.rand(3, 32, 32)), "does not fit Image"),
+        (lambda m, x: m.encoder(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)), "expected normalised floats"),
+        (lambda m, x: m.encoder(x), "is no normalised signal"),
+        (lambda m, x: m.to("gpu"), "device 'gpu' cannot be used"),
+        (lambda m, x: maskedmod.load(None), "expected the path of a run folder"),
+        (lambda m, x: maskedmod.load("no/such/folder"), "no such file or folder"),
+        (lambda m, x: maskedmod.load("mae"), "maskedmod.create\\('mae'\\)"),
+    ],
+)
+def test_wrong_arguments_are_named_in_one_line(call: Any, message: str, image: Loaded, photo: Pillow.Image) -> None:
+    with pytest.raises(UserError, match=message) as raised:
+        call(image, photo)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_a_notebook_shows(image: Loaded, audio: Loaded, photo: Pillow.Image) -> None:
+    import base64
+    import re
+    import wave
+
+    assert repr(image).startswith("Loaded(mae: Image, Transformer of width 24, ") and len(repr(image)) < 120
+    drawn = image.reconstruct([photo, photo])
+    assert repr(drawn).startswith("Reconstruction(2 samples, main: error ") and "<audio" not in drawn._repr_html_()
+    page = audio.reconstruct(audio.modality.demo("val")[:3])._repr_html_()
+    (picture,) = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    assert Pillow.open(io.BytesIO(base64.b64decode(picture))).width > 300
+    found = re.findall(r'data:audio/wav;base64,([^"]+)"', page)
+    assert len(found) == 2 * 4
+    for text in found:
+        with wave.open(io.BytesIO(base64.b64decode(text))) as sound:
+            assert sound.getframerate() == 16000 and sound.getnframes() > 8000
+
+
+def test_hidden_places_are_silent(audio: Loaded) -> None:
+    """Of a noise whose second half is hidden, the second half of the masked sound is far below the first."""
+    from maskedmod.picture_grid import heard
+
+    noise = (np.random.default_rng(0).standard_normal(audio.modality.part.samples) * 0.1).astype(np.float32)  # type: ignore[attr-defined]
+    hidden = torch.zeros(audio.modality.spec.grid, dtype=torch.bool)
+    hidden[hidden.shape[0] // 2 :] = True
+    sounds = heard(audio.reconstruct((noise, 16000), mask=hidden))
+    first, second = (float(np.square(part).mean()) for part in np.array_split(sounds["masked"][0][0], 2))
+    whole = [float(np.square(part).mean()) for part in np.array_split(sounds["original"][0][0], 2)]
+    assert second < 0.05 * first and whole[1] > 0.5 * whole[0]

@@ -58,7 +58,7 @@ def test_the_same_words_for_every_modality(run: Path, tmp_path: Path, capsys: py
         sizes.append(Pillow.open(out).size)
     assert sizes[0][0] < sizes[1][0] and sizes[0][1] > sizes[1][1]
     sounds = sorted(path.name for path in tmp_path.glob("*.wav"))
-    assert len(sounds) == (18 if run.name == "audio" else 0)
+    assert len(sounds) == (24 if run.name == "audio" else 0)
     assert main(["reconstruct", f"checkpoint={run}", "samples=2"]) == 0
     assert (run / "pictures" / "reconstruction_seed0.png").is_file()
     assert main(["reconstruct", f"checkpoint={run}", "columns=0"]) == 2
@@ -75,3 +75,23 @@ def test_weights_that_are_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (tmp_path / "reconstruction_in_seed0.png").is_file()
     assert main(["reconstruct", "checkpoint=published.pth"]) == 2
     assert "name what to draw" in capsys.readouterr().err
+
+
+def test_rows_and_what_was_left_out(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``rows`` with ``columns`` stands for samples; files that cannot be used are named, and the others are drawn."""
+    given = inputs(run.name, tmp_path / "in")
+    ending = {"image": "png", "audio": "wav"}[run.name]
+    (given / f"0.{ending}").write_bytes(b"nothing of the kind")
+    words = ["reconstruct", f"checkpoint={run}", f"input={given}", f"output={tmp_path / 'a.png'}"]
+    assert main([*words, "rows=2", "columns=1"]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert len([line for line in said if line.startswith(f"left out 0.{ending}: not a")]) == 1
+    tall = Pillow.open(tmp_path / "a.png").size
+    assert main([*words, "rows=1", "samples=2"]) == 0
+    flat = Pillow.open(tmp_path / "a.png").size
+    assert tall[0] < flat[0] and tall[1] > flat[1]
+    for wrong, message in ((["rows=2", "columns=1", "samples=5"], "have not 2 rows"), (["rows=0"], "rows must be at least 1")):
+        assert main([*words, *wrong]) == 2
+        assert message in capsys.readouterr().err
+    assert main([*words[:3], f"output={tmp_path / 'a.jpg'}"]) == 2
+    assert "expected a name that ends in .png" in capsys.readouterr().err

@@ -238,3 +238,18 @@ def test_built_in_clips() -> None:
         train[512]
     with pytest.raises(ValueError, match="expected train or val"):
         Audio().demo("test")
+
+
+@pytest.mark.parametrize("frequency", [250.0, 1000.0, 4000.0])
+def test_ticks_stand_where_a_tone_is_drawn(frequency: float) -> None:
+    """The brightest row of a pure tone's picture is that of its frequency on the axis; the time axis ends with the clip."""
+    adapter = Audio(mel_bins=128, frames=96, patch_size=16)
+    time = np.arange(adapter.part.samples) / 16000
+    batch = adapter.collate([(0.5 * np.sin(2 * np.pi * frequency * time)).astype(np.float32)])
+    tokens = adapter.tokenize(adapter.prepare(batch, Context(training=False)))["main"]
+    (panel,) = adapter.draw(tokens.values, tokens)
+    place = {label: at for at, label in panel.upward}[f"{frequency:g} Hz" if frequency < 1000 else f"{frequency / 1000:g} kHz"]
+    loud = adapter.log_mel(tokens.values)[0].mean(0).argmax().item()
+    assert abs(place - (loud + 0.5) / 128) < 1 / 128
+    assert [label for _, label in panel.across] == ["0 s", "0.2 s", "0.4 s", "0.6 s", "0.8 s"]
+    assert panel.across[-1][0] == pytest.approx(0.8 / 0.96)
