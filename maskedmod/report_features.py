@@ -11,8 +11,10 @@ from maskedmod.featuremap import draw_map
 from maskedmod.report_files import json_object
 from maskedmod.report_page import details, grid_table, note, section
 
-COLLAPSED_STD = 0.1
+COLLAPSED_STD = 0.01
 """Deviation of unit-length features (1 is well, 0 is collapse) under which the report warns."""
+COMMON_STD = 0.1
+"""Deviation under which a mean that all samples share outweighs what tells them apart; classifiers take it out."""
 FEW_DIRECTIONS = 2.0
 """Effective rank under which the report warns."""
 SHOWN = (
@@ -77,7 +79,10 @@ def words(measured: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     if isinstance(spread, int | float):
         near = spread < COLLAPSED_STD
         text = f"Features of different samples are spread by {number(spread)} (1: over all directions, 0: all the same)"
-        said.append((f"{text}{': nearly collapsed' if near else ''}.", "bad" if near else ""))
+        more = (
+            ": nearly collapsed" if near else ": a mean that all samples share outweighs the rest" if spread < COMMON_STD else ""
+        )
+        said.append((f"{text}{more}.", "bad" if near else ""))
     close = last.get("alignment")
     if isinstance(close, int | float):
         text = f"Two sights of one sample lie {number(close)} apart (squared distance of unit-length features)"

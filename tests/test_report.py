@@ -153,13 +153,15 @@ def test_features_in_words(tmp_path: Path) -> None:
     with_features(tmp_path, {"probe_top1": 0.41, "feature_rank": 37.2})
     words = " ".join(read(write_report(tmp_path)).words)
     assert "Features use 37.2 of 192 directions (effective rank over 64 samples); up from 9 at step 100." in words
-    assert "reaches 41.0 % accuracy (always the commonest class: 10.0 %); 30.0 % at step 100, 41.0 % at best, at step 200." in words
+    assert (
+        "reaches 41.0 % accuracy (always the commonest class: 10.0 %); 30.0 % at step 100, 41.0 % at best, at step 200." in words
+    )
     assert "Two sights of one sample lie 0.1 apart" in words and "two different samples 0.4" in words
     assert "collapsed" not in words and (tmp_path / "report.html").read_text().count("<svg") == 5
 
 
 def test_collapsed_features_are_called_so(tmp_path: Path) -> None:
-    with_features(tmp_path, {"probe_top1": 0.1, "feature_rank": 1.2, "feature_std": 0.01})
+    with_features(tmp_path, {"probe_top1": 0.1, "feature_rank": 1.2, "feature_std": 0.005})
     text = write_report(tmp_path).read_text()
     assert "collapsed to almost one line" in text and "nearly collapsed" in text
     assert text.count('<p class="note bad">') == 3  # the probe is no better than the commonest class

@@ -45,7 +45,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     one = {"metrics": {"top1": {"mean": 0.61, "std": 0.01}, "macro_f1": {"mean": 0.6, "std": None}}}
     result = {**one, "protocol": "linear", "seeds": [0, 1, 2], "baselines": {"random initialisation": one, "raw features": one}}
     result["verdicts"] = ["pre-training does NOT beat raw features: top1 61.00 against 61.00"]
-    (out / "eval_linear.json").write_text(json.dumps({**result, "split": {"name": "folder path=photos", "train": 80, "test": 20}}))
+    (out / "eval_linear.json").write_text(
+        json.dumps({**result, "split": {"name": "folder path=photos", "train": 80, "test": 20}})
+    )
     write_report(out)
     return out
 
