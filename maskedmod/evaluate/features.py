@@ -29,7 +29,7 @@ Reader = Callable[[dict[str, Any]], Tensor]
 class Features:
     """``x``: features float32 ``[n, D]`` on the CPU by reader name; rows are the records that could be read, in their order.
     ``labels``, ``keys`` and ``groups`` (key of the whole that a record is a part of) of these rows. ``bad``: how many could
-    not be read. ``places``: number of every row among all records where these are numbered (``prepare.Chosen``), else -1."""
+    not be read. ``places``: number of every row among all records where these are numbered (``chosen.Chosen``), else -1."""
 
     x: dict[str, Tensor]
     labels: list[Any]

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from maskedmod.build import build_encoder, build_source
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
+from maskedmod.evaluate.chosen import Chosen, draw
 from maskedmod.evaluate.features import POOLS, Features, Pool, Reader, encoder_reader, extract
 from maskedmod.evaluate.labels import missing
 from maskedmod.evaluate.splits import disjoint
-from maskedmod.modality import Modality, Record
+from maskedmod.modality import Modality
 from maskedmod.zoo.load import Loaded, load
 
 TRAINED, RANDOM, RAW = "pre-trained", "random initialisation", "raw features"
@@ -102,9 +102,7 @@ def survey(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Set
     encoders = [_judged(one, settings) for one in loaded]
     modality = loaded[0].model.modality
     readers = {f"{RAW}:0": modality.raw_features, "counts:0": lambda b: counts(next(iter(modality.tokenize(b).values())))}
-    found, parts, places = _read(tree, [(modality, readers)], settings)
-    if not all(isinstance(part, Sequence) for part in parts):
-        raise UserError("training on labels needs samples that can be read in any order; this source is a stream")
+    found, parts, places = _read(tree, [(modality, readers)], settings, any_order=True)
     return Survey(loaded, encoders, tree, found, parts, places, found.x.pop("counts")[0])
 
 
@@ -116,7 +114,7 @@ def _loaded(checkpoints: Sequence[str | Path], data: Sequence[str]) -> tuple[lis
 
 
 def _read(
-    tree: dict[str, Any], passes: Sequence[tuple[Modality, dict[str, Reader]]], settings: Settings
+    tree: dict[str, Any], passes: Sequence[tuple[Modality, dict[str, Reader]]], settings: Settings, any_order: bool = False
 ) -> tuple[Table, list[Any], list[tuple[int, int]]]:
     """-> the table, the records of both parts, and where among them each row of the table is."""
     source = build_source(tree)
@@ -125,8 +123,10 @@ def _read(
     notes: list[str] = []
     for split in ("train", "val"):
         records = source.records(split, passes[0][0])
+        if any_order and not isinstance(records, Sequence):
+            raise UserError("training on labels needs samples that can be read in any order; this source is a stream")
         if split == "train" and settings.samples is not None:
-            records = _draw(records, settings.samples)
+            records = draw(records, settings.samples)
         parts.append(records)
         if split == "val" and hasattr(records, "__len__") and not len(records):
             found.append(None)
@@ -182,31 +182,6 @@ def _with_data(tree: dict[str, Any], data: Sequence[str]) -> dict[str, Any]:
         if not word.startswith(("data=", "data.")):
             raise UserError(f"{word!r}: only the data can be changed here, with data=NAME or data.KEY=VALUE")
     return with_words(tree, data)
-
-
-def _draw(records: Any, count: int) -> Any:
-    """``count`` records drawn with seed 0, in their order."""
-    if not isinstance(records, Sequence):
-        raise UserError("samples: a stream cannot be drawn from; leave it out")
-    if len(records) <= count:
-        return records
-    rows = np.sort(np.random.default_rng(0).permutation(len(records))[:count])
-    return Chosen([records], [(0, row) for row in rows.tolist()])
-
-
-class Chosen(Sequence[Record]):
-    """Some records of several lists, each at ``places[i]`` = (list, number there); ``extra["row"]`` of a record says i."""
-
-    def __init__(self, parts: Sequence[Sequence[Record]], places: Sequence[tuple[int, int]]) -> None:
-        self.parts, self.places = parts, places
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: Any) -> Any:
-        part, row = self.places[index]
-        record = self.parts[part][row]
-        return replace(record, extra={**record.extra, "row": index})
 
 
 def _merged(passes: Sequence[Features]) -> Features:

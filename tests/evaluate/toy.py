@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from maskedmod.build import build_encoder
 from maskedmod.encoders import Encoder
-from maskedmod.evaluate.prepare import Chosen
+from maskedmod.evaluate.chosen import Chosen
 from maskedmod.modality import BadSample, Modality, Panel, Record
 from maskedmod.tokens import Layout, Spec, Tokens
 

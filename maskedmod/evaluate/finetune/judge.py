@@ -15,6 +15,7 @@ from torch import Tensor
 
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
+from maskedmod.evaluate.chosen import Chosen
 from maskedmod.evaluate.finetune.classifier import Rows
 from maskedmod.evaluate.finetune.options import Options
 from maskedmod.evaluate.finetune.raw import drawn, token_values
@@ -23,7 +24,7 @@ from maskedmod.evaluate.finetune.tokens import BEYOND, UNKNOWN, encode_tokens, i
 from maskedmod.evaluate.finetune.trial import Work, answers, finetune, fingerprint
 from maskedmod.evaluate.labels import Labels, encode
 from maskedmod.evaluate.metrics import measure
-from maskedmod.evaluate.prepare import RANDOM, RAW, TRAINED, Chosen, Settings, Survey, survey, untrained
+from maskedmod.evaluate.prepare import RANDOM, RAW, TRAINED, Settings, Survey, survey, untrained
 from maskedmod.evaluate.probe import Known
 from maskedmod.evaluate.result import Result, Row
 from maskedmod.evaluate.splits import Trial, digest

@@ -14,7 +14,7 @@ from maskedmod.modality import Modality, Record
 
 class Labelled(nn.Module):
     """A modality whose batches are ``{"batch": ..., "labels": ...}``. ``y``: encoded labels, a row for every place of a
-    ``prepare.Chosen``. Labels of tokens come without padding, one after the other: int64 ``[T]``."""
+    ``chosen.Chosen``. Labels of tokens come without padding, one after the other: int64 ``[T]``."""
 
     def __init__(self, modality: Modality, y: Tensor, per_token: bool) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ from maskedmod.train import folder
 
 @dataclass(frozen=True)
 class Work:
-    """What one network learns. ``records``: of the training part, numbered by their place (``prepare.Chosen``), a row of
+    """What one network learns. ``records``: of the training part, numbered by their place (``chosen.Chosen``), a row of
     ``labels`` each. ``rows``, ``pool``: see ``classifier.Net``. ``seed``: of the head's first weights, order, augmentation."""
 
     modality: Modality
