@@ -74,7 +74,7 @@ def _row(images: list[Any]) -> Any:
     from PIL import Image
 
     height, width = max(image.shape[0] for image in images), max(image.shape[1] for image in images)
-    count = max(1, min(len(images), SAMPLES if width <= 2 * height else SAMPLES // 2))
+    count = max(1, min(len(images), SAMPLES if width <= 1.5 * height else SAMPLES // 2))
     gap = 6
     zoom = (ROW_WIDTH - gap * (count - 1)) / count / width
     w, h = round(width * zoom), max(24, round(height * zoom))
