@@ -13,7 +13,7 @@ from maskedmod.errors import UserError, one_line, unknown
 
 VERBS = {
     "train": "train a recipe: maskedmod train recipe=audio_mae",
-    "eval": "judge frozen features beside baselines: maskedmod eval checkpoint=runs/a protocol=knn",
+    "eval": "judge features, or fine-tune, beside baselines: maskedmod eval checkpoint=runs/a protocol=knn",
     "reconstruct": "draw original, masked and reconstruction: maskedmod reconstruct checkpoint=runs/a",
     "embed": "write features of files to a file: maskedmod embed checkpoint=runs/a input=photos/ output=features.parquet",
     "ls": "list recipes, blocks and modalities",
