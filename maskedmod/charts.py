@@ -50,7 +50,8 @@ def chart(lines: Sequence[Line], label: str, x_label: str = "step", floor: float
         parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{number(tick)}</text>')
     for tick in _ticks(x0, x1):
         x = at(tick, low)[0]
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 24}" text-anchor="middle">{number(tick)}</text>')
+        anchor = "end" if x > WIDTH - 40 else "middle"  # a label at the right edge would be cut off
+        parts.append(f'<text x="{min(x, WIDTH - 2):.1f}" y="{HEIGHT - BOTTOM + 24}" text-anchor="{anchor}">{number(tick)}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{escape(x_label)}</text>')
     drawn = "".join(_curve(line, [at(x, y) for x, y in zip(line.x, line.y, strict=True)]) for line in lines)
     parts.append(f'<g clip-path="url(#{clip})">{drawn}</g></svg>')
