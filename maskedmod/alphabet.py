@@ -11,8 +11,8 @@ from maskedmod.errors import UserError
 
 @dataclass(frozen=True)
 class Alphabet:
-    """``tokens``: the names of ids 0 to V-1, all different. ``cls`` and ``eos`` stand around every sequence, ``pad`` is never in a
-    packed batch, ``mask`` hides, ``unk`` is any piece that has no id; None: the alphabet has no such token. ``standard``: ids
+    """``tokens``: the names of ids 0 to V-1, all different. ``cls`` and ``eos`` stand around every sequence, ``pad`` is never in
+    a packed batch, ``mask`` hides, ``unk`` is any piece that has no id; None: the alphabet has no such token. ``standard``: ids
     from which random replacements are drawn (empty: all that are not special). UserError for ids that are not there."""
 
     tokens: tuple[str, ...]
@@ -28,7 +28,9 @@ class Alphabet:
         if len(set(self.tokens)) != len(self.tokens):
             twice = next(t for i, t in enumerate(self.tokens) if t in self.tokens[:i])
             raise UserError(f"alphabet: token {twice!r} stands there twice")
-        ids = [i for i in (self.cls, self.eos, self.pad, self.mask, self.unk, *self.standard, *self.also_special) if i is not None]
+        ids = [
+            i for i in (self.cls, self.eos, self.pad, self.mask, self.unk, *self.standard, *self.also_special) if i is not None
+        ]
         if any(not 0 <= i < len(self.tokens) for i in ids):
             raise UserError(f"alphabet: ids are 0 to {len(self.tokens) - 1}, got {ids}")
         if not self.standard:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from maskedmod.alphabet import Alphabet
 from maskedmod.context import Context
 from maskedmod.tokens import Spec, Tokens
 
@@ -75,6 +76,9 @@ class Modality(nn.Module, ABC):
     columns: ClassVar[tuple[str, ...]] = ()
     """Column names that ``data=parquet`` and ``data=hf`` look for, in this order."""
 
+    text: ClassVar[bool] = False
+    """Strings are samples themselves (sequences of letters), not names of files."""
+
     signal: ClassVar[str] = ""
     """Key of a prepared batch under which ``tokenize`` finds the normalised signal; empty when it is no single tensor."""
 
@@ -82,6 +86,7 @@ class Modality(nn.Module, ABC):
         super().__init__()
         self.statistics: dict[str, Any] = {}
         self.augment: nn.Module | None = None
+        self.alphabet: Alphabet | None = None
 
     @property
     @abstractmethod
@@ -95,6 +100,11 @@ class Modality(nn.Module, ABC):
     def expand(self, record: Record) -> Sequence[Record]:
         """One record -> the samples it holds (windows of a long recording); called by data sources after the split."""
         return (record,)
+
+    def token_lengths(self, lengths: Tensor) -> Tensor | None:
+        """For packed modalities: most tokens, special ones included, that records of these ``lengths`` (int64 ``[n]``, what a
+        source counted: letters) give in training. None (default): samples of this modality are not packed."""
+        return None
 
     def several(self, data: Any) -> Sequence[Any] | None:
         """The samples of an array that holds many of them; None when ``data`` is one sample (default)."""

@@ -25,7 +25,7 @@ def records(modality: Modality, data: Input) -> Iterator[Record]:
     """Records of one sample or of many, named by their place (``item 3``) or file. A recording that the adapter cuts into
     windows gives one record per window. UserError for a folder, which has no order that a list would have."""
     for place, sample in enumerate(_samples(modality, data)):
-        record = sample if isinstance(sample, Record) else _record(sample, place)
+        record = sample if isinstance(sample, Record) else _record(sample, place, modality.text)
         try:
             yield from modality.expand(record)
         except BadSample:
@@ -80,10 +80,12 @@ def _single(data: Any) -> bool:
     return not isinstance(data, Iterable)
 
 
-def _record(sample: Any, place: int) -> Record:
+def _record(sample: Any, place: int, text: bool) -> Record:
+    if text and isinstance(sample, str):
+        return Record(sample, key=f"item {place}")
     if isinstance(sample, str | Path):
         path = Path(sample)
         if path.is_dir():
             raise UserError(f"{path} is a folder: give a list of its files, or use maskedmod embed input={path}")
         return Record(path, key=str(path))
-    return Record(cell(sample, None) if isinstance(sample, Mapping) else sample, key=f"item {place}")
+    return Record(cell(sample, None, text) if isinstance(sample, Mapping) else sample, key=f"item {place}")
