@@ -29,7 +29,7 @@ class LinearKernel(nn.Module):
         """q, k, v ``[M, heads, n, d]``, keys bool ``[M, n]`` (False: padding) -> ``[M, heads, n, d]``."""
         omega = self.get_buffer("omega")
         if self.training and self.redraw:
-            omega = orthogonal_features(*omega.shape, omega.device)
+            omega = orthogonal_features(omega.shape[0], omega.shape[1], omega.device)
         omega = omega.to(q.dtype)
         fq, fk = (q @ omega).relu(), (k @ omega).relu()
         if keys is not None:
@@ -44,7 +44,8 @@ class LinearKernel(nn.Module):
         keys = torch.arange(longest, device=q.device) < lengths[:, None]
         place = cu_seqlens[:-1].long()[:, None] + torch.arange(longest, device=q.device)
         place = torch.where(keys, place, 0)
-        out = self.forward(*(x[place].transpose(1, 2) for x in (q, k, v)), keys=keys)
+        q_pad, k_pad, v_pad = (x[place].transpose(1, 2) for x in (q, k, v))
+        out = self.forward(q_pad, k_pad, v_pad, keys)
         segment = torch.repeat_interleave(torch.arange(len(lengths), device=q.device), lengths, output_size=len(q))
         return out[segment, :, torch.arange(len(q), device=q.device) - cu_seqlens.long()[segment]]
 

@@ -70,7 +70,7 @@ class Table(nn.Module):
         grid = spec.grid if length is None or spec.grid is not None else (length,)
         if grid is None:
             raise ValueError(
-                "learned positions need a modality of fixed size (a grid), or encoder.max_length for sequences; or use sincos or rotary"
+                "learned positions need a modality of fixed size (a grid), or encoder.max_length; or use sincos or rotary"
             )
         self.grid, self.offset = grid, offset
         start = torch.zeros(math.prod(grid) + offset, width)
@@ -143,9 +143,7 @@ class RelativeBias(nn.Module):
         return self.table[index].permute(0, 3, 1, 2)
 
 
-def make_positions(
-    kind: Positions, spec: Spec, width: int, heads: int, length: int | None = None, offset: int = 0
-) -> nn.Module:
+def make_positions(kind: Positions, spec: Spec, width: int, heads: int, length: int | None = None, offset: int = 0) -> nn.Module:
     """The module of a kind; ``length`` and ``offset`` as in Table. Identity for none."""
     if kind == "sincos":
         return SinCos(width)

@@ -17,7 +17,8 @@ from maskedmod.masks import Mask
 from maskedmod.masks.axis import Axis
 from maskedmod.masks.block import Block, lay_rectangles, make_exact
 from maskedmod.masks.multi_block import MultiBlock
-from maskedmod.masks.random import Corruption, Random, RatioSampler
+from maskedmod.corruption import Corruption
+from maskedmod.masks.random import Random, RatioSampler
 from maskedmod.tokens import DROPPED, IGNORED, PREDICT, VISIBLE, Layout, MaskSet, Spec, Tokens, take
 
 SPEC = Spec(values=4, axes=2, grid=(8, 8))
