@@ -206,8 +206,8 @@ def _allowed(keys: Tensor | None, visibility: Visibility, prefix: int) -> Tensor
     if visibility.order is not None:
         order = F.pad(visibility.order, (prefix, 0), value=-1)
         rows, columns = order[:, None, :, None], order[:, None, None, :]
-        sees = columns <= rows if visibility.same_rank else (columns < rows) | torch.eye(
-            order.shape[1], dtype=torch.bool, device=order.device
-        )
+        sees = columns <= rows
+        if not visibility.same_rank:
+            sees = (columns < rows) | torch.eye(order.shape[1], dtype=torch.bool, device=order.device)
         allowed = sees if allowed is None else allowed & sees
     return allowed
