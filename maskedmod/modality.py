@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -35,6 +35,15 @@ class Panel:
 
     image: Any
     caption: str = ""
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A named way to split data for an evaluation: ``group`` gives the name of the group that a record belongs to, which is never
+    on both sides; ``rule`` how groups are dealt out, see ``maskedmod.evaluate.grouped``."""
+
+    group: Callable[[Record], str]
+    rule: Literal["largest_first", "shuffled", "balanced"]
 
 
 class BadSample(ValueError):  # noqa: N818 - it is a fact about data, not a fault of the program
@@ -148,6 +157,10 @@ class Modality(nn.Module, ABC):
         from maskedmod.raw import token_statistics
 
         return token_statistics(next(iter(self.tokenize(batch).values())), self.spec.vocab)
+
+    def groupings(self) -> Mapping[str, Grouping]:
+        """Splits by groups that evaluations of this modality use, by name (none by default)."""
+        return {}
 
     def unit(self) -> str:
         """What one token is called in throughput figures."""
