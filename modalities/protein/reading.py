@@ -24,7 +24,8 @@ class Rules:
 
     Lower case is read as upper case; ``J`` (leucine or isoleucine) and ``*`` inside a sequence become X; ``*`` at its end (a
     stop) and white space are dropped. Each of these is told by ``altered``. Anything else, digits included, is a BadSample that
-    names the letter and its place. A ``saprot`` sequence is written in pairs, residue and structure: ``MdEvVp``, ``#`` unknown."""
+    names the letter and its place. A ``saprot`` sequence is written in pairs of residue and structure: ``MdEvVp``, ``#`` unknown.
+    """
 
     name: Name = "esm"
     gaps: Literal["drop", "keep"] = "drop"
