@@ -88,6 +88,9 @@ class Modality(nn.Module, ABC):
     text: ClassVar[bool] = False
     """Strings are samples themselves (sequences of letters), not names of files."""
 
+    measured_on: ClassVar[int] = 256
+    """Training samples, chosen at random, that a run hands to ``measure``; fewer where there are fewer."""
+
     signal: ClassVar[str] = ""
     """Key of a prepared batch under which ``tokenize`` finds the normalised signal; empty when it is no single tensor."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,8 @@ SPECIAL = {
 """Names that published tokenizers have for special tokens."""
 
 BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+LETTERS = 1000
+"""Most letters that a WordPiece alphabet has; words with others are unknown."""
 ROBERTA = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
 
@@ -116,7 +119,9 @@ def train_subword(texts: Iterable[str], kind: Kind, vocab: int, lower: bool = Fa
         made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
         made.normalizer = normalizers.BertNormalizer(lowercase=lower)
         made.pre_tokenizer, made.decoder = pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()
-        trainer: Any = trainers.WordPieceTrainer(special_tokens=list(BERT), **common)
+        texts = list(texts)
+        inner = _inner_letters(made, texts)
+        trainer: Any = trainers.WordPieceTrainer(special_tokens=[*BERT, *inner], limit_alphabet=LETTERS, **common)
     elif kind == "byte_bpe":
         made = Tokenizer(models.BPE())
         made.normalizer = normalizers.Lowercase() if lower else None
@@ -128,7 +133,20 @@ def train_subword(texts: Iterable[str], kind: Kind, vocab: int, lower: bool = Fa
         made.decoder = decoders.Fuse()
         trainer = trainers.BpeTrainer(special_tokens=list(ROBERTA), **common)
     made.train_from_iterator(texts, trainer)
-    return Subword(made.to_str(), None, f"{kind} tokenizer")
+    written = json.loads(made.to_str())
+    written["added_tokens"] = [token for token in written["added_tokens"] if not token["content"].startswith("##")]
+    return Subword(json.dumps(written, ensure_ascii=False), None, f"{kind} tokenizer")
+
+
+def _inner_letters(tokenizer: Any, texts: list[str]) -> list[str]:
+    """``##a``, ``##b``, ... for every letter of the texts but rare ones. Given to the library as if they were special, they get
+    their ids in this order; by itself it numbers them as a hash table happens to lie, and no two trainings would agree."""
+    count: Counter[str] = Counter()
+    for text in texts:
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text)):
+            count.update(word)
+    common = sorted(count, key=lambda letter: (-count[letter], letter))[:LETTERS]
+    return [f"##{letter}" for letter in sorted(common)]
 
 
 def _settings(folder: Path) -> dict[str, Any]:

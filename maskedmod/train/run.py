@@ -21,10 +21,6 @@ from maskedmod.train.parallel import Parallel, processes
 from maskedmod.train.settings import TrainSettings
 from maskedmod.train.trainer import Trainer
 
-STATISTICS_SAMPLES = 256
-"""Training samples that means and deviations are measured on."""
-
-
 def train(tree: dict[str, Any]) -> Path:
     """Train one resolved recipe tree -> its run folder. Goes on from the newest checkpoint in ``out`` unless ``resume=never``.
     Raises UserError for whatever a user can mend, Interrupted after a signal."""
@@ -71,7 +67,7 @@ def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, 
     bad = BadLog(settings.bad_samples, out / "bad_samples.jsonl")
 
     def measured() -> dict[str, Any]:
-        return _statistics(out / "statistics.json", lambda: measure(records["train"], modality, STATISTICS_SAMPLES, bad=bad))
+        return _statistics(out / "statistics.json", lambda: measure(records["train"], modality, modality.measured_on, bad=bad))
 
     modality.statistics.update(_together(parallel, measured))
     torch.manual_seed(seed)

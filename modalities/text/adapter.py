@@ -13,7 +13,7 @@ from maskedmod.alphabet import Alphabet
 from maskedmod.context import Context
 from maskedmod.errors import UserError
 from maskedmod.layers.ids import IdEmbedding
-from maskedmod.modality import BadSample, Modality, Panel, Record
+from maskedmod.modality import BadSample, Modality, Panel, Record, altered
 from maskedmod.packing import cut, pack, unpack
 from maskedmod.subword import Subword, read_subword, train_subword
 from maskedmod.tokens import Spec, Tokens
@@ -27,8 +27,8 @@ Sample = tuple[str, int | None]
 class Text(Modality):
     """Plain text as packed sequences of word pieces.
 
-    ``tokenizer``: ``wordpiece`` (BERT, Devlin et al. 2019) or ``byte_bpe`` (RoBERTa, Liu et al. 2019) is trained on the first
-    samples of the training data and kept with the run; or the path of a ``tokenizer.json`` or of a Hugging Face folder, of which
+    ``tokenizer``: ``wordpiece`` (BERT, Devlin et al. 2019) or ``byte_bpe`` (RoBERTa, Liu et al. 2019) is trained on at most 20,000
+    samples of the training data, drawn at random, and kept with the run; or the path of a ``tokenizer.json`` or of a Hugging Face folder, of which
     a run keeps a copy. ``vocab_size``: number of ids; those that the data do not fill stay unused, as in BERT's own vocabulary.
     ``lower``: lower case, without accents (a trained tokenizer only). ``max_length``: tokens that the model sees at once, ends
     counted: training cuts longer texts at random, anew in every epoch; otherwise the first tokens are used, and it is told.
@@ -63,23 +63,27 @@ class Text(Modality):
             raise BadSample(f"expected text, got {type(data).__name__}")
         if not data.strip():
             raise BadSample("is empty")
-        return data, record.extra.get("seed")
+        seed = record.extra.get("seed")
+        if seed is None and self._trained and len(data) + 2 > self.max_length:
+            count = len(self.subword.ids(data))
+            if count > self.max_length:
+                altered(f"text of {count} tokens cut to its first {self.max_length}")
+        return data, seed
 
     def token_lengths(self, lengths: Tensor) -> Tensor:
         """No more pieces than letters (of English, about a quarter), up to ``max_length``."""
         return (lengths + 2).clamp(max=self.max_length)
 
     def collate(self, samples: Sequence[Sample]) -> dict[str, Any]:
-        """See ``maskedmod.packing.pack``. ``cut``: how many texts were longer than ``max_length``."""
-        rows, longer = [], 0
+        """See ``maskedmod.packing.pack``."""
+        rows = []
         for text, seed in samples:
             ids = np.array(self.subword.ids(text), np.int64)
             inner = ids[self._first : len(ids) - self._last]
             most = self.max_length - self._first - self._last
-            longer += len(inner) > most
             part = cut(len(inner), most, seed) if seed is not None else slice(0, most)
             rows.append(np.concatenate([ids[: self._first], inner[part], ids[len(ids) - self._last :]]))
-        return {**pack(rows, self.vocab_size), "cut": longer}
+        return pack(rows, self.vocab_size)
 
     def prepare(self, batch: dict[str, Any], ctx: Context) -> dict[str, Any]:
         return batch
@@ -133,13 +137,17 @@ class Text(Modality):
         """The tokenizer: the run's copy, else the file. UserError when it is still to be trained."""
         kept = self.statistics.get("tokenizer")
         if self._subword is None or (kept is not None and self._subword.text != kept):
-            if kept is None and self.tokenizer in TRAINED:
+            if not self._trained:
                 raise UserError(f"modality.tokenizer={self.tokenizer} is to be trained, and has not been: train, or give its path")
             if kept is not None:
                 self._subword = Subword(kept, self.vocab_size, "the run's tokenizer")
             else:
                 self._subword = read_subword(Path(self.tokenizer), self.vocab_size)
         return self._subword
+
+    @property
+    def _trained(self) -> bool:
+        return "tokenizer" in self.statistics or self.tokenizer not in TRAINED
 
     @property
     def letters(self) -> Alphabet:
@@ -155,7 +163,7 @@ class Text(Modality):
         return int(self.letters.eos is not None)
 
     def _mask_id(self) -> int:
-        if self.tokenizer in TRAINED and "tokenizer" not in self.statistics:
+        if not self._trained:
             return 4  # of BERT's and RoBERTa's special tokens, which training puts first
         mask = self.letters.mask
         assert mask is not None
