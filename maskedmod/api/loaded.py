@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 class Loaded:
     """``model``: in eval mode. ``report``: what became of every key. ``layout``: its name (``run`` for a run folder). ``tree``:
     the recipe tree the model was built from. ``baseline``: per-position training mean of every target, where the run has it.
+    ``extras``: tensors of the file beside the model (``contact.weight`` and ``contact.bias`` of ESM).
 
     Every method takes one sample or many (see ``Input``) and answers with one row per sample, in their order. A sample that
     cannot be used is a UserError that names it.
@@ -44,6 +45,7 @@ class Loaded:
     layout: str
     tree: dict[str, Any]
     baseline: dict[str, Tensor] | None = None
+    extras: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def modality(self) -> Modality:
@@ -72,13 +74,14 @@ class Loaded:
         ``pool``: ``mean`` over tokens, ``cls`` the class token, ``none`` every token. ``layer``: the output of that block, from 0
         or negative from the end, before the final norm; None: what the heads get. ``batch_size``: samples at a time.
         """
-        wanted = features(self.model.encoder, pool, layer)
+        wanted = features(self.model.encoder, self.modality, pool, layer)
         with evaluating(self.model):
             rows = [
-                wanted(self.model.encoder, tokens_of(self.modality, batch, self.device)).float().cpu()
+                wanted(self.model.encoder, tokens_of(self.modality, batch, self.device), self.modality).float().cpu()
                 for batch in inputs.batches(self.modality, x, batch_size)
             ]
-        return torch.cat(rows)
+        longest = max(row.shape[1] for row in rows) if pool == "none" else 0
+        return torch.cat([row if not longest else _longer(row, longest) for row in rows])
 
     @torch.no_grad()
     def tokenize(self, x: Input) -> Tokens:
@@ -121,3 +124,8 @@ class Loaded:
         if ratio is not None:
             raise UserError("ratio and a mask by hand exclude each other")
         return Given(mask)
+
+
+def _longer(x: Tensor, n: int) -> Tensor:
+    """``[B, N, D]`` with NaN up to n tokens: batches of sequences differ in length."""
+    return torch.nn.functional.pad(x, (0, 0, 0, n - x.shape[1]), value=float("nan"))

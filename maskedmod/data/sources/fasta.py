@@ -28,7 +28,7 @@ class Fasta(Source):
     such as ``*SET=test*``; the files ``val_path``; in a folder, files whose name begins with validation, val, valid, dev or test
     beside others that begin with train; else a share ``val_fraction`` chosen by a hash of each record's name, so that records of
     one name stay together (0: none).
-    ``label``: a regular expression searched for in the header, whose first group is the label, such as ``(\\w)\\.\\d``. Null: none.
+    ``label``: a regular expression searched for in the header, whose first group is the label, such as ``(\\w)\\.``; null: none.
     Files are read through once to find where records lie (24 bytes of memory each); what is unusual in them is counted and said.
     """
 
