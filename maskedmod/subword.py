@@ -66,7 +66,8 @@ class Subword:
         also = {name for i, name in enumerate(tokens) if i not in names}
         added = self.tokenizer.get_added_tokens_decoder().values()
         also |= {token.content for token in added if token.special} - {found["unk"], *filter(None, found.values())}
-        return Alphabet.named(tokens, **found, also_special=sorted(also))
+        start, end, pad, mask, unk = (found[role] for role in SPECIAL)
+        return Alphabet.named(tokens, start=start, end=end, pad=pad, mask=mask, unk=unk, also_special=sorted(also))
 
     def ids(self, text: str) -> list[int]:
         """Ids of a text between those of start and end."""

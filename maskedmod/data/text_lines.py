@@ -16,8 +16,9 @@ from maskedmod.errors import UserError
 
 
 class TextFile(Sequence[bytes]):
-    """Lines of one file without their ends (``\\n``, ``\\r\\n``), plain or gzip. Plain files are mapped, not read: only the places
-    of the lines are kept. ``blank``: numbers of the lines with nothing but blanks. UserError for a file that cannot be read."""
+    """Lines of one file without their ends (``\\n``, ``\\r\\n``), plain or gzip. Plain files are mapped, not read: only the
+    places of the lines are kept. ``blank``: numbers of the lines with nothing but blanks. UserError for a file that cannot be
+    read."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,8 @@ from maskedmod.build import build_encoder, build_source
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import POOLS, Features, Pool, Reader, encoder_reader, extract
 from maskedmod.evaluate.labels import missing
-from maskedmod.evaluate.splits import disjoint
+from maskedmod.evaluate.named_splits import check_split, named_trials, whole
+from maskedmod.evaluate.splits import Trial, disjoint
 from maskedmod.modality import Modality, Record
 from maskedmod.zoo.load import Loaded, load
 
@@ -26,13 +27,15 @@ ROWS = (TRAINED, RANDOM, RAW)
 @dataclass(frozen=True)
 class Settings:
     """``pool``: see ``features.pooled``. ``encoder``: the student, or its teacher. ``seeds``: how many. ``folds``: 0 for the data
-    source's own split, else that many folds over all its samples. ``samples``: at most so many training samples, drawn with
+    source's own split, else that many folds over all its samples. ``split``: a named split over all samples, ``random`` or one of
+    the modality's, in place of the source's own. ``samples``: at most so many training samples, drawn with
     seed 0 (None: all). ``device``: None takes a GPU when there is one."""
 
     pool: Pool = "mean"
     encoder: Literal["student", "teacher"] = "student"
     seeds: int = 3
     folds: int = 0
+    split: str | None = None
     samples: int | None = None
     batch_size: int = 128
     workers: int = 0
@@ -50,11 +53,14 @@ class Settings:
                 raise UserError(f"{name}={number}: must be at least {least}")
         if self.folds < 0 or self.folds == 1 or (self.samples is not None and self.samples < 1):
             raise UserError(f"folds={self.folds}, samples={self.samples}: no folds or at least 2, and at least 1 sample")
+        if self.folds and self.split:
+            raise UserError(f"folds={self.folds} and split={self.split} are two ways to judge; give one")
 
 
 @dataclass(frozen=True)
 class Table:
-    """``x[row][i]``: features ``[n, D]`` of the i-th checkpoint or seed. The first ``train`` rows are the training part."""
+    """``x[row][i]``: features ``[n, D]`` of the i-th checkpoint or seed. The first ``train`` rows are the training part; with
+    ``cuts``, a named split, all rows are there and these say which are on which side."""
 
     x: dict[str, list[Tensor]]
     labels: list[Any]
@@ -63,6 +69,7 @@ class Table:
     train: int
     name: str
     notes: list[str] = field(default_factory=list)
+    cuts: list[Trial] = field(default_factory=list)
 
 
 def table(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Settings) -> Table:
@@ -74,8 +81,16 @@ def table(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Sett
     tree = _with_data(loaded[0].tree, data)
     device = settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
     source = build_source(tree)
-    parts: list[Features | None] = []
     notes: list[str] = []
+
+    def features(records: Any, part: str) -> Features:
+        passes = [extract(one.model.modality, records, _readers(i, one, tree, settings, device),
+                          settings.batch_size, device, settings.workers) for i, one in enumerate(loaded)]  # fmt: skip
+        return _labelled(_merged(passes), part, notes)
+
+    if settings.split:
+        return _cut(source, features, _written(tree["data"]), loaded[0].model.modality, settings, notes)
+    parts: list[Features | None] = []
     for split in ("train", "val"):
         records = source.records(split, loaded[0].model.modality)
         if split == "train" and settings.samples is not None:
@@ -83,15 +98,35 @@ def table(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Sett
         if split == "val" and hasattr(records, "__len__") and not len(records):
             parts.append(None)
             continue
-        passes = [extract(one.model.modality, records, _readers(i, one, tree, settings, device),
-                          settings.batch_size, device, settings.workers) for i, one in enumerate(loaded)]  # fmt: skip
-        parts.append(_labelled(_merged(passes), split, notes))
+        parts.append(features(records, split))
     train, test = parts
     assert train is not None
     if test is None and not settings.folds:
         raise UserError("the data have no test part: give data.val_path, data.val_pattern or data.val_fraction, or folds=10")
     disjoint(train.keys, test.keys if test else [])
     return _joined(train, test, f"{_written(tree['data'])}, train / val", notes + list(getattr(source, "notes", [])))
+
+
+def _cut(
+    source: Any,
+    features: Callable[[Any, str], Features],
+    data: str,
+    modality: Modality,
+    settings: Settings,
+    notes: list[str],
+) -> Table:
+    """All samples in one part, with the trials of a named split over them."""
+    assert settings.split is not None
+    check_split(settings.split, modality)
+    records: Any = whole(source, modality)
+    if settings.samples is not None:
+        records = _draw(records, settings.samples)
+    found = features(records, "data")
+    cuts = named_trials(settings.split, records, found.keys, modality, settings.seeds)
+    held = len(cuts[0].val) if cuts[0].val is not None else 0
+    notes.append(f"split {settings.split}: {held} samples, its validation part, are on neither side")
+    joined = _joined(found, None, data, notes + list(getattr(source, "notes", [])))
+    return replace(joined, cuts=cuts)
 
 
 def _readers(number: int, one: Loaded, tree: dict[str, Any], settings: Settings, device: str) -> dict[str, Reader]:

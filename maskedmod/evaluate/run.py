@@ -15,6 +15,7 @@ from torch import Tensor
 from maskedmod.errors import UserError, unknown
 from maskedmod.evaluate.labels import Labels, encode
 from maskedmod.evaluate.metrics import measure
+from maskedmod.evaluate.named_splits import facts as named
 from maskedmod.evaluate.prepare import RANDOM, ROWS, Settings, Table, table
 from maskedmod.evaluate.probe import Known, Probe
 from maskedmod.evaluate.result import Result, Row
@@ -60,22 +61,30 @@ def judge(found: Table, protocol: str, probe: Probe, settings: Settings, checkpo
         raise UserError(f"protocol={protocol} does not judge {what}; protocol=linear does")
     cuts = trials(found, labels, settings)
     rows = [_row(name, found, labels, probe, cuts, settings) for name in ROWS]
-    train, test = found.keys[: found.train], found.keys[found.train :]
-    split = {
-        "name": found.name, "folds": settings.folds, "train": len(train), "test": len(test),
-        "train_sha256": digest(train, found.keys), "test_sha256": digest(test, found.keys) if test else None,
-    }  # fmt: skip
     facts = {
         "checkpoints": list(checkpoints),
         "seeds": list(range(settings.seeds)),
         "pool": settings.pool,
         "encoder": settings.encoder,
     }
-    return Result(protocol, split, rows, facts, [*found.notes, *_unseen(labels, cuts)])
+    return Result(protocol, _split(found, settings), rows, facts, [*found.notes, *_unseen(labels, cuts)])
+
+
+def _split(found: Table, settings: Settings) -> dict[str, Any]:
+    """Name, sizes and hashes of the parts."""
+    if found.cuts:
+        return named(str(settings.split), found.name, found.cuts, found.keys)
+    train, test = found.keys[: found.train], found.keys[found.train :]
+    return {
+        "name": found.name, "folds": settings.folds, "train": len(train), "test": len(test),
+        "train_sha256": digest(train, found.keys), "test_sha256": digest(test, found.keys) if test else None,
+    }  # fmt: skip
 
 
 def trials(found: Table, labels: Labels, settings: Settings) -> list[Trial]:
-    """The source's own split once per seed; or every fold of every seed's shuffle of all samples."""
+    """A named split, or the source's own once per seed; or every fold of every seed's shuffle of all samples."""
+    if found.cuts:
+        return found.cuts
     every = np.arange(len(found.keys))
     if not settings.folds:
         return [Trial(every[: found.train], every[found.train :], seed) for seed in range(settings.seeds)]
@@ -96,7 +105,8 @@ def _row(name: str, found: Table, labels: Labels, probe: Probe, cuts: Sequence[T
         for cut in cuts:
             if own and cut.seed != number:
                 continue
-            if not own and not probe.draws and not settings.folds and cut.seed > 0:
+            repeats = np.array_equal(cut.train, cuts[0].train) and np.array_equal(cut.test, cuts[0].test)
+            if not own and not probe.draws and repeats and cut.seed > 0:
                 continue  # nothing is drawn: another seed would repeat the same number
             score, setting = _score(x, labels, found.groups, probe, cut)
             scores.append(score)

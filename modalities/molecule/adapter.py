@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -132,7 +133,7 @@ class Molecule(Modality):
         assert tokens.layout.cu_seqlens is not None
         edges = tokens.layout.cu_seqlens.tolist()
         panels = []
-        for first, last in zip(edges, edges[1:], strict=False):
+        for first, last in pairwise(edges):
             ids = values[first:last].long().tolist()
             flags = [False] * len(ids) if hidden is None else hidden[first:last].tolist()
             smiles, marked = self._marked(ids, flags)

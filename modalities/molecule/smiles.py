@@ -8,9 +8,7 @@ from maskedmod.alphabet import Alphabet
 
 from .vocabulary import SYMBOLS
 
-ATOMS = re.compile(
-    r"\[[^\]]+]|Br?|Cl?|N|O|S|P|F|I|b|c|n|o|s|p|\(|\)|\.|=|#|-|\+|\\|/|:|~|@|\?|>|\*|\$|%[0-9]{2}|[0-9]"
-)
+ATOMS = re.compile(r"\[[^\]]+]|Br?|Cl?|N|O|S|P|F|I|b|c|n|o|s|p|\(|\)|\.|=|#|-|\+|\\|/|:|~|@|\?|>|\*|\$|%[0-9]{2}|[0-9]")
 """MolFormer's pattern (Ross et al. 2022; after Schwaller et al. 2018): a bracket atom is one token."""
 
 INSIDE = re.compile(rf"\[|]|@@|@|{'|'.join(sorted(SYMBOLS, key=len, reverse=True))}|[0-9]|\+|-|:|\*")

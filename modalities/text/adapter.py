@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,9 +28,10 @@ Sample = tuple[str, int | None]
 class Text(Modality):
     """Plain text as packed sequences of word pieces.
 
-    ``tokenizer``: ``wordpiece`` (BERT, Devlin et al. 2019) or ``byte_bpe`` (RoBERTa, Liu et al. 2019) is trained on at most 20,000
-    samples of the training data, drawn at random, and kept with the run; or the path of a ``tokenizer.json`` or of a Hugging Face folder, of which
-    a run keeps a copy. ``vocab_size``: number of ids; those that the data do not fill stay unused, as in BERT's own vocabulary.
+    ``tokenizer``: ``wordpiece`` (BERT, Devlin et al. 2019) or ``byte_bpe`` (RoBERTa, Liu et al. 2019) is trained on at most
+    20,000 samples of the training data, drawn at random, and kept with the run; or the path of a ``tokenizer.json`` or of a
+    Hugging Face folder, of which a run keeps a copy.
+    ``vocab_size``: number of ids; those that the data do not fill stay unused, as in BERT's own vocabulary.
     ``lower``: lower case, without accents (a trained tokenizer only). ``max_length``: tokens that the model sees at once, ends
     counted: training cuts longer texts at random, anew in every epoch; otherwise the first tokens are used, and it is told.
     """
@@ -38,9 +40,7 @@ class Text(Modality):
     columns: ClassVar[tuple[str, ...]] = ("text", "sentence", "content", "document")
     measured_on: ClassVar[int] = 20_000
 
-    def __init__(
-        self, tokenizer: str = "wordpiece", vocab_size: int = 30522, lower: bool = True, max_length: int = 512
-    ) -> None:
+    def __init__(self, tokenizer: str = "wordpiece", vocab_size: int = 30522, lower: bool = True, max_length: int = 512) -> None:
         super().__init__()
         if vocab_size < 300 or max_length < 3:
             raise UserError(f"modality: vocab_size={vocab_size}, max_length={max_length}; expected at least 300 and 3")
@@ -112,7 +112,7 @@ class Text(Modality):
         assert tokens.layout.cu_seqlens is not None
         edges = tokens.layout.cu_seqlens.tolist()
         panels = []
-        for first, last in zip(edges, edges[1:], strict=False):
+        for first, last in pairwise(edges):
             pieces = [self.subword.decode([i]) or self.letters.tokens[i] for i in values[first:last].long().tolist()]
             flags = [False] * len(pieces) if hidden is None else hidden[first:last].tolist()
             panels.append(Panel(page(pieces, flags)))
@@ -138,7 +138,7 @@ class Text(Modality):
         kept = self.statistics.get("tokenizer")
         if self._subword is None or (kept is not None and self._subword.text != kept):
             if not self._trained:
-                raise UserError(f"modality.tokenizer={self.tokenizer} is to be trained, and has not been: train, or give its path")
+                raise UserError(f"modality.tokenizer={self.tokenizer} has not been trained yet: train, or give its path")
             if kept is not None:
                 self._subword = Subword(kept, self.vocab_size, "the run's tokenizer")
             else:

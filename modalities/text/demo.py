@@ -14,13 +14,14 @@ from maskedmod.modality import Record
 
 MODULES = (
     "abc argparse array ast asyncio base64 bisect calendar cmd codecs collections configparser contextlib copy csv ctypes "
-    "dataclasses datetime decimal difflib doctest email enum fileinput fnmatch fractions functools gettext glob gzip hashlib heapq "
-    "hmac html http inspect io ipaddress itertools json linecache locale logging mailbox math mimetypes multiprocessing numbers "
-    "operator optparse os pathlib pdb pickle pickletools platform plistlib pprint profile pstats queue random re sched secrets "
-    "select selectors shelve shlex shutil signal smtplib socket socketserver sqlite3 ssl stat statistics string struct subprocess "
-    "sys sysconfig tarfile tempfile textwrap threading timeit tokenize trace traceback types typing unittest urllib.parse "
-    "urllib.request uuid warnings wave weakref xml.dom.minidom xml.etree.ElementTree xml.sax zipfile zlib"
-).split()
+    "dataclasses datetime decimal difflib doctest email enum fileinput fnmatch fractions functools gettext glob gzip "
+    "hashlib heapq hmac html http inspect io ipaddress itertools json linecache locale logging mailbox math mimetypes "
+    "multiprocessing numbers operator optparse os pathlib pdb pickle pickletools platform plistlib pprint profile pstats "
+    "queue random re sched secrets select selectors shelve shlex shutil signal smtplib socket socketserver sqlite3 ssl stat "
+    "statistics string struct subprocess sys sysconfig tarfile tempfile textwrap threading timeit tokenize trace traceback "
+    "types typing unittest urllib.parse urllib.request uuid warnings wave weakref xml.dom.minidom xml.etree.ElementTree "
+    "xml.sax zipfile zlib "
+)
 HELD_OUT = 0.1
 SHORTEST = 60
 """Letters of a paragraph that is taken."""
@@ -37,7 +38,7 @@ def records(split: str) -> Sequence[Record]:
 @cache
 def _both() -> dict[str, list[Record]]:
     found: dict[str, Record] = {}
-    for name in MODULES:
+    for name in MODULES.split():
         try:
             module = importlib.import_module(name)
         except ImportError:  # left out of some builds of Python

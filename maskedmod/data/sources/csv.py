@@ -23,7 +23,8 @@ ENDINGS = (".csv", ".tsv", ".tab", ".csv.gz", ".tsv.gz", ".tab.gz")
 class Csv(Source):
     """Rows of a CSV or TSV file with a line of column names: proteins or molecules as text. Also ``.gz``.
 
-    ``column`` and ``label_column`` default to the usual names. Labels that are all numbers become numbers; an empty cell is no
+    ``column`` and ``label_column`` default to the usual names. ``label_columns``: several labels a row, each 0, 1, another number
+    or empty (missing): a list of names, or ``numbers`` for all other columns that hold numbers alone. Labels that are all numbers become numbers; an empty cell is no
     label. ``delimiter``: by the name of the file, tab for ``.tsv`` and ``.tab``, else a comma.
     Validation rows, by the first rule that applies: those of ``val_path``; rows whose cell in ``split_column`` is validation,
     val, valid, dev or test, the first of these that occurs (or ``val_value``), while rows with train or another word train; else
@@ -37,6 +38,7 @@ class Csv(Source):
         val_path: str | None = None,
         column: str | None = None,
         label_column: str | None = None,
+        label_columns: str | tuple[str, ...] | None = None,
         delimiter: str | None = None,
         split_column: str | None = None,
         val_value: str | None = None,
@@ -44,6 +46,7 @@ class Csv(Source):
     ) -> None:
         super().__init__()
         self.path, self.val_path, self.column, self.label_column = path, val_path, column, label_column
+        self.label_columns = label_columns
         self.delimiter, self.split_column, self.val_value = delimiter, split_column, val_value
         self.val_fraction = val_fraction
         self._splits: dict[Split, CsvRecords] | None = None
@@ -85,14 +88,19 @@ class Csv(Source):
             raise UserError("data=csv gives text, which this modality does not read; use a protein, molecule or text recipe")
         names, rows = _table(Path(path), self.delimiter)
         column = signal_column(names, self.column, modality, path)
-        label = label_column([name for name in names if name != column], self.label_column, path)
+        others = [name for name in names if name not in (column, self.split_column)]
+        label = None if self.label_columns is not None else label_column(others, self.label_column, path)
         if self.split_column is not None and self.split_column not in names:
             raise unknown("column", self.split_column, names, f"in {path}")
 
         def cells(name: str | None) -> list[str]:
             return [] if name is None else [row[names.index(name)] for row in rows]
 
-        return CsvRecords(path, column, cells(column), _labels(cells(label)), cells(self.split_column))
+        labels = _labels(cells(label))
+        if self.label_columns is not None:
+            chosen = others if self.label_columns == "numbers" else _chosen(self.label_columns, others, path)
+            labels = _several({name: _labels(cells(name)) for name in chosen}, self.label_columns == "numbers", path)
+        return CsvRecords(path, column, cells(column), labels, cells(self.split_column))
 
 
 class CsvRecords(Sequence[Record]):
@@ -158,3 +166,22 @@ def _labels(cells: list[str]) -> list[Any]:
         except ValueError:
             continue
     return list(words)
+
+
+def _chosen(wanted: str | tuple[str, ...], names: Sequence[str], path: str) -> list[str]:
+    columns = [wanted] if isinstance(wanted, str) else list(wanted)
+    for name in columns:
+        if name not in names:
+            raise unknown("column", name, names, f"in {path}")
+    return columns
+
+
+def _several(columns: dict[str, list[Any]], numbers_alone: bool, path: str) -> list[Any]:
+    """A list of labels for every row. With ``numbers_alone`` columns of words are passed over; else they are a UserError."""
+    words = {name: next((cell for cell in cells if isinstance(cell, str)), None) for name, cells in columns.items()}
+    if not numbers_alone and (wrong := next((name for name in columns if words[name] is not None), None)):
+        raise UserError(f"{path}: column {wrong} of data.label_columns holds {words[wrong]!r}, expected numbers or empty cells")
+    kept = [cells for name, cells in columns.items() if words[name] is None]
+    if not kept:
+        raise UserError(f"{path} has no column of numbers for data.label_columns")
+    return [list(row) for row in zip(*kept, strict=True)]

@@ -8,8 +8,8 @@ from maskedmod.data.line_records import LineFiles
 
 
 class Smiles(LineFiles):
-    """Lines of a SMILES file (``.smi``, ``.smiles``, ``.txt``, ``.can``, ``.ism``, also ``.gz``), or of all such files in a folder:
-    the string, then whatever follows the first blank or tab.
+    """Lines of a SMILES file (``.smi``, ``.smiles``, ``.txt``, ``.can``, ``.ism``, also ``.gz``), or of all such files in a
+    folder: the string, then whatever follows the first blank or tab.
 
     ``rest``: what that is: ``name`` of the molecule, shown in messages, or its ``label``, a number or a word. Tables with named
     columns are read by data=csv and data=parquet.
