@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -110,6 +111,28 @@ class Loaded:
         """Prediction and truth at the hidden places, in the units of the training target. ``mask`` as in ``reconstruct``."""
         with masked_by(self.model, self._mask(mask, None)):
             return predict(self.model, self._batch(x), Context(seed=seed))
+
+    def contacts(self, x: Input) -> list[Tensor]:
+        """Probability that two residues touch, float32 ``[n, n]`` per protein on the CPU, from the attention maps and the
+        regression that came with the weights (Rao et al. 2021). UserError where there is none."""
+        return [one.cpu() for one in self.contact_maps(self.tokenize(x))]
+
+    def contact_maps(self, tokens: Tokens) -> list[Tensor]:
+        """The same for packed tokens, on the model's device; cls and eos are left out."""
+        from maskedmod.contacts import contacts
+        from maskedmod.encoders.transformer import Transformer
+
+        encoder, extras = self.model.encoder, self.extras
+        if "contact.weight" not in extras or not isinstance(encoder, Transformer):
+            raise UserError("these weights have no regression of contacts; files of ESM have one, or a second file beside them")
+        with evaluating(self.model):
+            return contacts(encoder, tokens, extras["contact.weight"], extras["contact.bias"])
+
+    def export(self, layout: str, path: str | Path | None = None, version: int = 5) -> dict[str, Tensor]:
+        """The weights in a published layout, ``fair_esm`` or ``hf_esm``, also written to ``path``: see ``zoo.export``."""
+        from maskedmod.zoo.export import export
+
+        return export(self, layout, path, version)
 
     def _batch(self, x: Input) -> dict[str, Any]:
         (batch,) = inputs.batches(self.modality, list(inputs.records(self.modality, x)), 1 << 62)
