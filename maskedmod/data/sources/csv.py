@@ -24,8 +24,9 @@ class Csv(Source):
     """Rows of a CSV or TSV file with a line of column names: proteins or molecules as text. Also ``.gz``.
 
     ``column`` and ``label_column`` default to the usual names. ``label_columns``: several labels a row, each 0, 1, another number
-    or empty (missing): a list of names, or ``numbers`` for all other columns that hold numbers alone. Labels that are all numbers become numbers; an empty cell is no
-    label. ``delimiter``: by the name of the file, tab for ``.tsv`` and ``.tab``, else a comma.
+    or empty (missing): a list of names, or ``numbers`` for all other columns that hold numbers alone. Labels that are all
+    numbers become numbers; an empty cell is no label. ``delimiter``: by the name of the file, tab for ``.tsv`` and ``.tab``,
+    else a comma.
     Validation rows, by the first rule that applies: those of ``val_path``; rows whose cell in ``split_column`` is validation,
     val, valid, dev or test, the first of these that occurs (or ``val_value``), while rows with train or another word train; else
     a share ``val_fraction`` by a hash of the row's text, so that equal sequences stay together.
