@@ -58,8 +58,9 @@ class Alphabet:
                 raise UserError(f"alphabet: there is no token {name!r}")
             return place[name]
 
-        ids = [None if name is None else find(name) for name in (start, end, pad, mask, unk)]
-        return cls(tokens, *ids, tuple(find(n) for n in standard), tuple(find(n) for n in also_special))
+        first, last, padding, hidden, other = (None if name is None else find(name) for name in (start, end, pad, mask, unk))
+        drawn, further = tuple(find(name) for name in standard), tuple(find(name) for name in also_special)
+        return cls(tokens, first, last, padding, hidden, other, drawn, further)
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -96,7 +96,7 @@ def _scan(path: Path, plain: Path, file: Any) -> FastaIndex:
     repeats = _repeats(np.array(shares))
     if repeats:
         odd["a name that stood there before"] = len(repeats)
-    return FastaIndex(path, plain, *(np.array(column) for column in (starts, lengths, shares)), odd, repeats)
+    return FastaIndex(path, plain, np.array(starts), np.array(lengths), np.array(shares), odd, repeats)
 
 
 def _repeats(shares: np.ndarray[Any, Any]) -> dict[int, int]:

@@ -19,8 +19,8 @@ from maskedmod.modality import BadSample, Modality, Record
 
 def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], modality: Modality) -> Records:
     """All records of ``given`` (a folder, a .parquet file, a folder or glob of such, a FASTA or CSV file of sequences, or one
-    file) in an order that does not change; of ``data``, words such as ``data=hf data.path=cifar10 data.split=test``, for sequences
-    also those of FASTA and other tables; with neither, of the validation set of ``tree`` (without one: its training set).
+    file) in an order that does not change; of ``data``, words such as ``data=hf data.path=cifar10 data.split=test``, for
+    sequences also those of FASTA and other tables; with neither, of the validation set of ``tree`` (without one: its training set).
     UserError for input that does not exist or has nothing to read."""
     if given is not None and data:
         raise UserError("give input= or data=, not both")
@@ -84,7 +84,7 @@ def _data_set(words: Sequence[str], tree: dict[str, Any], modality: Modality) ->
     bare = {key: value for key, value in tree.items() if key != "data"}
     changed = with_words(bare, words)
     if list(changed.get("data") or {}) != ["hf"]:
-        source = build_source(changed) if modality.text else None
+        source: Any = build_source(changed) if modality.text else None
         if not hasattr(source, "everything"):
             raise UserError("data= is for data sets of Hugging Face (data=hf data.path=NAME); files are named by input=")
         return source.everything(modality)  # type: ignore[no-any-return]

@@ -17,8 +17,8 @@ from maskedmod.data.sources import VALIDATION, Records, Source, Split, split_by_
 from maskedmod.errors import UserError
 from maskedmod.modality import Modality, Record
 
-ENDINGS = (".fasta", ".fa", ".faa", ".fas", ".fsa", ".seq")
-ENDINGS = (*ENDINGS, *(f"{ending}.gz" for ending in ENDINGS))
+PLAIN = (".fasta", ".fa", ".faa", ".fas", ".fsa", ".seq")
+ENDINGS = (*PLAIN, *(f"{ending}.gz" for ending in PLAIN))
 
 
 class Fasta(Source):
@@ -145,7 +145,7 @@ def find(path: str) -> list[Path]:
     else:
         found = [where] if where.is_file() else sorted(Path(name) for name in glob.glob(path, recursive=True))
     if not found:
-        what = f"has no file ending in {', '.join(ENDINGS[:4])} or these with .gz" if where.is_dir() else "does not exist"
+        what = f"has no file ending in {', '.join(PLAIN)} or these with .gz" if where.is_dir() else "does not exist"
         raise UserError(f"data path {path} {what}; expected a FASTA file, a glob or a folder of such")
     return found
 
