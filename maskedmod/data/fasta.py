@@ -26,7 +26,7 @@ LINE_ENDS = b"\r\n\t "
 @dataclass
 class FastaIndex:
     """Of n records: ``starts`` int64 ``[n + 1]`` place of the ``>``; ``lengths`` int64 ``[n]`` letters; ``shares`` float64
-    ``[n]`` hash of the name in [0, 1). 24 bytes a record. ``path`` is the file, ``plain`` the same unpacked when it is compressed.
+    ``[n]`` hash of the name in [0, 1). 24 bytes a record. ``path`` is the file, ``plain`` the same unpacked where it is packed.
     ``odd``: number of records by what is unusual in them. ``repeats``: of records whose name stood there before, how often."""
 
     path: Path

@@ -20,8 +20,8 @@ from maskedmod.modality import BadSample, Modality, Record
 def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], modality: Modality) -> Records:
     """All records of ``given`` (a folder, a .parquet file, a folder or glob of such, a FASTA or CSV file of sequences, or one
     file) in an order that does not change; of ``data``, words such as ``data=hf data.path=cifar10 data.split=test``, for
-    sequences also those of FASTA and other tables; with neither, of the validation set of ``tree`` (without one: its training set).
-    UserError for input that does not exist or has nothing to read."""
+    sequences also those of FASTA and other tables; with neither, of the validation set of ``tree`` (without one: its training
+    set). UserError for input that does not exist or has nothing to read."""
     if given is not None and data:
         raise UserError("give input= or data=, not both")
     if data:
