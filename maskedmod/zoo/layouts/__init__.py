@@ -15,10 +15,12 @@ from maskedmod.zoo.layouts import (
     fair_esm,
     fair_mae,
     hf_beit,
+    hf_bert,
     hf_esm,
     hf_vit_mae,
     hf_vit_mim,
     i_jepa,
+    molformer,
     simmim,
 )
 from maskedmod.zoo.mapping import Rule
@@ -52,7 +54,21 @@ def _all(*modules: Layout) -> tuple[Layout, ...]:
     return modules
 
 
-LAYOUTS = _all(audio_mae, fair_mae, hf_vit_mae, hf_vit_mim, simmim, i_jepa, data2vec_vision, beit, hf_beit, fair_esm, hf_esm)
+LAYOUTS = _all(
+    audio_mae,
+    fair_mae,
+    hf_vit_mae,
+    hf_vit_mim,
+    simmim,
+    i_jepa,
+    data2vec_vision,
+    beit,
+    hf_beit,
+    fair_esm,
+    hf_esm,
+    hf_bert,
+    molformer,
+)
 """Asked in this order; the first that matches is taken."""
 
 
