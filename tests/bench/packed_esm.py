@@ -66,6 +66,9 @@ def packed(samples: list[Any]) -> Iterator[Any]:
 
 def padded(samples: list[Any], by_length: bool) -> Iterator[Any]:
     """Hugging Face's steps of one round."""
+    from maskedmod.compat import repair_torchvision
+
+    repair_torchvision()  # which transformers imports
     from transformers import EsmConfig, EsmForMaskedLM
 
     config = EsmConfig(
