@@ -46,14 +46,14 @@ class TrainSettings:
     lr_reference: int = 256
     """Batch size that ``base_lr`` refers to."""
     min_lr: float = 0.0
-    """Learning rate at the end of a cosine schedule."""
+    """Learning rate at the end of a cosine or linear schedule."""
     start_lr: float = 0.0
     """Learning rate of the first warm-up step."""
     warmup_epochs: float = 0.0
     """Length of the linear warm-up in epochs."""
     warmup_steps: int | None = None
     """Length of the linear warm-up in steps; wins over ``warmup_epochs``."""
-    schedule: Literal["cosine", "constant", "multistep"] = "cosine"
+    schedule: Literal["cosine", "linear", "constant", "multistep"] = "cosine"
     """Course of the learning rate after the warm-up, evaluated at every step."""
     schedule_epochs: float | None = None
     """Epochs that the schedule is stretched over, warm-up included; None: the length of the run."""
