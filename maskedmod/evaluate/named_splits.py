@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from maskedmod.errors import UserError, unknown
 from maskedmod.evaluate.grouped import Parts, grouped_parts, random_parts
 from maskedmod.evaluate.splits import Trial, digest
@@ -32,17 +34,23 @@ def whole(source: Any, modality: Modality) -> Sequence[Record]:
 
 
 def named_trials(name: str, records: Sequence[Record], keys: Sequence[str], modality: Modality, seeds: int) -> list[Trial]:
-    """One split for every seed over the rows called ``keys``, which are some of ``records``. A split that draws nothing is the
-    same for all seeds. The validation part is left out of both sides: settings are chosen inside the training part."""
+    """One split for every seed over all ``records`` that have a group, as rows of ``keys``, which are those that have features:
+    what a model cannot read is missing from its side and moves nothing else. A split that draws nothing is the same for all
+    seeds. The validation part is left out of both sides: settings are chosen inside the training part."""
+    row = {key: i for i, key in enumerate(keys)}
     if name == "random":
-        return [_trial(random_parts(len(keys), seed), seed) for seed in range(seeds)]
+        parts = [random_parts(len(records), seed) for seed in range(seeds)]
+        return [_trial(part, seed, [row.get(record.key) for record in records]) for seed, part in enumerate(parts)]
     grouping = modality.groupings()[name]
-    by_key = {record.key: record for record in records}
-    try:
-        groups = [grouping.group(by_key[key]) for key in keys]
-    except BadSample as error:
-        raise UserError(f"split={name}: {error}") from None
-    return [_trial(grouped_parts(groups, grouping.rule, seed), seed) for seed in range(seeds)]
+    groups: list[str] = []
+    rows: list[int | None] = []
+    for record in records:
+        try:
+            groups.append(grouping.group(record))
+        except BadSample:
+            continue
+        rows.append(row.get(record.key))
+    return [_trial(grouped_parts(groups, grouping.rule, seed), seed, rows) for seed in range(seeds)]
 
 
 def facts(name: str, data: str, cuts: Sequence[Trial], keys: Sequence[str]) -> dict[str, Any]:
@@ -60,5 +68,8 @@ def facts(name: str, data: str, cuts: Sequence[Trial], keys: Sequence[str]) -> d
     return {"name": f"{data}, {name}", "folds": 0, **first, "cuts": rows}
 
 
-def _trial(parts: Parts, seed: int) -> Trial:
-    return Trial(parts.train, parts.test, seed, parts.val)
+def _trial(parts: Parts, seed: int, rows: Sequence[int | None]) -> Trial:
+    train, val, test = (
+        np.array([found for i in part if (found := rows[i]) is not None], np.int64) for part in (parts.train, parts.val, parts.test)
+    )
+    return Trial(train, test, seed, val)
