@@ -69,7 +69,6 @@ def facts(name: str, data: str, cuts: Sequence[Trial], keys: Sequence[str]) -> d
 
 
 def _trial(parts: Parts, seed: int, rows: Sequence[int | None]) -> Trial:
-    train, val, test = (
-        np.array([found for i in part if (found := rows[i]) is not None], np.int64) for part in (parts.train, parts.val, parts.test)
-    )
+    every = (parts.train, parts.val, parts.test)
+    train, val, test = (np.array([found for i in part if (found := rows[i]) is not None], np.int64) for part in every)
     return Trial(train, test, seed, val)

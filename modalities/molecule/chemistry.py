@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def randomised(molecule: Any, seed: int) -> str:
     return str(chem.MolToRandomSmilesVect(molecule, 1, randomSeed=seed % (2**31 - 1) + 1)[0])
 
 
+@lru_cache(maxsize=1 << 17)
 def scaffold(smiles: str, chirality: bool) -> str:
     """SMILES of the Bemis-Murcko scaffold: rings and what links them; empty for a molecule without a ring. ``chirality``: two
     scaffolds that differ in stereochemistry alone are two."""
