@@ -23,6 +23,7 @@ from torch import Tensor
 from maskedmod.compare import matches, same
 from maskedmod.context import Context
 from maskedmod.modality import BadSample, Modality, Panel, Record
+from maskedmod.packing_check import broken_packing
 from maskedmod.tokens import Tokens
 
 
@@ -91,28 +92,8 @@ def check_tokens(sample: Sample) -> None:
                 _require(flags.dtype == torch.bool and tuple(flags.shape) == lead, f"view {name}: {what} must be bool {lead}")
         _check_values(name, t, sample)
         if t.layout.packed:
-            _check_packing(name, t, sample)
-
-
-def _check_packing(name: str, t: Tokens, sample: Sample) -> None:
-    """Sequences lie one after another and fill the batch; those of ids count their places from 0 and fit what was promised."""
-    cu = t.layout.cu_seqlens
-    assert cu is not None
-    _require(cu.dtype == torch.int32, f"view {name}: cu_seqlens must be int32, got {cu.dtype}")
-    lengths = cu.diff().long()
-    whole = int(cu[0]) == 0 and int(cu[-1]) == t.shape[0] and bool((lengths > 0).all())
-    _require(whole, f"view {name}: cu_seqlens {cu.tolist()} do not cut {t.shape[0]} tokens into sequences")
-    longest = t.layout.max_seqlen
-    _require(longest == int(lengths.max()), f"view {name}: max_seqlen is {longest}, the longest has {int(lengths.max())}")
-    if sample.modality.spec.vocab is None or sample.modality.spec.axes != 1:
-        return
-    places = torch.cat([torch.arange(n) for n in lengths.tolist()])
-    _require(torch.equal(t.pos[:, 0].cpu().long(), places), f"view {name}: positions of a sequence must count from 0")
-    if all(isinstance(record.data, str) for record in sample.records):
-        told = sample.modality.token_lengths(torch.tensor([len(record.data) for record in sample.records]))
-        _require(told is not None, "token_lengths() must tell the lengths of packed samples")
-        enough = told is not None and bool((told >= lengths.cpu()).all())
-        _require(enough, f"token_lengths() promises at most {told}, there are {lengths.tolist()} tokens")
+            told = [record.data for record in sample.records]
+            _require(not (broken := broken_packing(t, sample.modality, told)), f"view {name}: {broken}")
 
 
 def _check_values(name: str, t: Tokens, sample: Sample) -> None:
