@@ -87,7 +87,7 @@ class Csv(Source):
     def _open(self, path: str, modality: Modality) -> CsvRecords:
         if not modality.text:
             raise UserError("data=csv gives text, which this modality does not read; use a protein, molecule or text recipe")
-        names, rows = _table(Path(path), self.delimiter)
+        names, rows = read_table(Path(path), self.delimiter)
         column = signal_column(names, self.column, modality, path)
         others = [name for name in names if name not in (column, self.split_column)]
         label = None if self.label_columns is not None else label_column(others, self.label_column, path)
@@ -131,7 +131,7 @@ class CsvRecords(Sequence[Record]):
         return Record(self.texts[row], f"{self.path} row {row}", self.labels[row] if self.labels else None)
 
 
-def _table(path: Path, delimiter: str | None) -> tuple[list[str], list[list[str]]]:
+def read_table(path: Path, delimiter: str | None) -> tuple[list[str], list[list[str]]]:
     """Column names and rows. UserError names the row that has another number of cells."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
