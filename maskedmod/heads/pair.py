@@ -10,7 +10,7 @@ from maskedmod.context import View
 from maskedmod.heads import Head, encoded_at
 from maskedmod.layers.block import make_norm
 from maskedmod.layers.init import Init, initialise
-from maskedmod.pairing import partners
+from maskedmod.layers.pairing import partners
 from maskedmod.tokens import Spec, Where
 
 

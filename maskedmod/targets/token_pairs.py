@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from maskedmod.context import Step
-from maskedmod.pairing import partners
+from maskedmod.layers.pairing import partners
 from maskedmod.targets import Target
 from maskedmod.tokens import Spec, Where, take
 

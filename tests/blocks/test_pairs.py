@@ -8,8 +8,8 @@ import torch
 from maskedmod.build import build_model
 from maskedmod.config import resolve
 from maskedmod.context import Context
+from maskedmod.layers.pairing import partners
 from maskedmod.modality import Record
-from maskedmod.pairing import partners
 from maskedmod.targets.token_pairs import TokenPairs
 from maskedmod.tokens import Layout, Spec, Where
 
