@@ -190,8 +190,8 @@ def _packed_attention(q: Tensor, k: Tensor, v: Tensor, who: Who, dropout: float)
     lengths = who.lengths or tuple(who.cu_seqlens.diff().tolist())
     parts = []
     for qs, ks, vs in zip(q.split(lengths), k.split(lengths), v.split(lengths), strict=True):
-        one = F.scaled_dot_product_attention(
-            qs.transpose(0, 1), ks.transpose(0, 1), vs.transpose(0, 1), dropout_p=dropout, is_causal=who.causal
-        )
-        parts.append(one.transpose(0, 1))
+        # a batch of one: the fused kernel of the CPU takes four axes, three fall back to a materialised matrix
+        qs, ks, vs = (x.transpose(0, 1)[None] for x in (qs, ks, vs))
+        one = F.scaled_dot_product_attention(qs, ks, vs, dropout_p=dropout, is_causal=who.causal)
+        parts.append(one[0].transpose(0, 1))
     return torch.cat(parts)
