@@ -31,7 +31,7 @@ class Seen:
 
 def apply(rows: Tokens, mask: MaskSet, sees: Sees) -> Seen:
     """``visible``: gather kept tokens. ``mask_token``: all tokens, hidden ones marked. ``corrupt``: as the mask's codes say
-    (1 marked, 2 replaced by a token of the same batch, 3 left). ``full``: all, unchanged. Dropped tokens are padding."""
+    (1 marked, 2 replaced by a random token, 3 left). ``full``: all, unchanged. Dropped tokens are padding."""
     rows = mask.rewrite(rows)
     if sees == "visible":
         return _visible(rows, mask)
@@ -45,7 +45,7 @@ def apply(rows: Tokens, mask: MaskSet, sees: Sees) -> Seen:
         if mask.code is None:
             raise ValueError("sees=corrupt needs a mask with corruption codes; give the mask its corrupt= shares")
         hidden = mask.code == MASKED
-        tokens = _replace_random(tokens, mask.code == RANDOM)
+        tokens = mask.randomised(tokens, mask.code == RANDOM)
     return Seen(tokens, None, hidden, mask.visibility, mask)
 
 
@@ -67,12 +67,3 @@ def _visible_packed(rows: Tokens, mask: MaskSet) -> Seen:
     layout = Layout(cu_seqlens=kept_cu, max_seqlen=rows.layout.max_seqlen)
     tokens = Tokens(rows.values[keep], rows.pos[keep], layout, relation=rows.relation)
     return Seen(tokens, keep, None, mask.visibility, mask)
-
-
-def _replace_random(tokens: Tokens, where: Tensor) -> Tokens:
-    """Content of a random token of the batch at every place in ``where`` (drawn by torch's generator, seeded per step)."""
-    flat = tokens.values.reshape(where.numel(), *tokens.values.shape[where.ndim :])
-    source = torch.randint(len(flat), (len(flat),), device=flat.device)
-    pick = where.reshape(-1, *[1] * (flat.ndim - 1))
-    values = torch.where(pick, flat[source], flat).reshape(tokens.values.shape)
-    return replace(tokens, values=values)

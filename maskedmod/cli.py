@@ -16,6 +16,7 @@ VERBS = {
     "eval": "judge features, or fine-tune, beside baselines: maskedmod eval checkpoint=runs/a protocol=knn",
     "reconstruct": "draw original, masked and reconstruction: maskedmod reconstruct checkpoint=runs/a",
     "embed": "write features of files to a file: maskedmod embed checkpoint=runs/a input=photos/ output=features.parquet",
+    "score": "score mutants of a protein, or all: maskedmod score checkpoint=runs/a input=wildtype.fasta output=scan.csv",
     "ls": "list recipes, blocks and modalities",
     "show": "print a resolved recipe, its parameters, operations and memory: maskedmod show recipe=mae preset=tiny",
     "cp": "copy a recipe to a file of your own: maskedmod cp recipe=mae output=mine.yaml",

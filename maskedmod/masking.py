@@ -127,3 +127,15 @@ def ignore_some(mask: MaskSet, chosen: Tensor) -> MaskSet:
     valid = asked if mask.target_valid is None else asked & mask.target_valid
     mask.role, mask.target_valid = role, valid
     return mask
+
+
+def smallest(noise: Tensor, asked: Tensor, eligible: Tensor, segment: Tensor) -> Tensor:
+    """bool ``[L]``: in every sequence the ``asked`` ``[S]`` eligible tokens of smallest noise ``[L]`` in [0, 1]; at equal noise
+    the earlier one. ``segment`` int64 ``[L]``, ascending, is the sequence of every token."""
+    # double: with many sequences the fraction would drown in float32
+    order = (segment.double() * 4.0 + torch.where(eligible, 0.0, 2.0) + noise.double()).argsort(stable=True)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=order.device)
+    sizes = torch.zeros(len(asked), dtype=torch.long, device=order.device).index_add(0, segment, torch.ones_like(segment))
+    starts = sizes.cumsum(0) - sizes
+    return rank - starts[segment] < asked[segment]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from maskedmod.alphabet import Alphabet
 from maskedmod.context import Context
 from maskedmod.tokens import Spec, Tokens
 
@@ -41,6 +42,15 @@ class Panel:
     caption: str = ""
     across: Ticks = ()
     upward: Ticks = ()
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A named way to split data for an evaluation: ``group`` gives the name of the group that a record belongs to, which is never
+    on both sides; ``rule`` how groups are dealt out, see ``maskedmod.evaluate.grouped``."""
+
+    group: Callable[[Record], str]
+    rule: Literal["largest_first", "shuffled", "balanced"]
 
 
 class BadSample(ValueError):  # noqa: N818 - it is a fact about data, not a fault of the program
@@ -82,6 +92,12 @@ class Modality(nn.Module, ABC):
     columns: ClassVar[tuple[str, ...]] = ()
     """Column names that ``data=parquet`` and ``data=hf`` look for, in this order."""
 
+    text: ClassVar[bool] = False
+    """Strings are samples themselves (sequences of letters), not names of files."""
+
+    measured_on: ClassVar[int] = 256
+    """Training samples, chosen at random, that a run hands to ``measure``; fewer where there are fewer."""
+
     signal: ClassVar[str] = ""
     """Key of a prepared batch under which ``tokenize`` finds the normalised signal; empty when it is no single tensor."""
 
@@ -89,6 +105,7 @@ class Modality(nn.Module, ABC):
         super().__init__()
         self.statistics: dict[str, Any] = {}
         self.augment: nn.Module | None = None
+        self.alphabet: Alphabet | None = None
 
     @property
     @abstractmethod
@@ -102,6 +119,11 @@ class Modality(nn.Module, ABC):
     def expand(self, record: Record) -> Sequence[Record]:
         """One record -> the samples it holds (windows of a long recording); called by data sources after the split."""
         return (record,)
+
+    def token_lengths(self, lengths: Tensor) -> Tensor | None:
+        """For packed modalities: most tokens, special ones included, that records of these ``lengths`` (int64 ``[n]``, what a
+        source counted: letters) give in training. None (default): samples of this modality are not packed."""
+        return None
 
     def several(self, data: Any) -> Sequence[Any] | None:
         """The samples of an array that holds many of them; None when ``data`` is one sample (default)."""
@@ -145,6 +167,10 @@ class Modality(nn.Module, ABC):
         from maskedmod.raw import token_statistics
 
         return token_statistics(next(iter(self.tokenize(batch).values())), self.spec.vocab)
+
+    def groupings(self) -> Mapping[str, Grouping]:
+        """Splits by groups that evaluations of this modality use, by name (none by default)."""
+        return {}
 
     def unit(self) -> str:
         """What one token is called in throughput figures."""

@@ -70,6 +70,8 @@ class MaskedModel(nn.Module):
         self.encoder = blocks.encoder
         self.teacher = blocks.teacher
         self.objectives = nn.ModuleDict(blocks.objectives)
+        for objective in blocks.objectives.values():
+            objective.head.bind(blocks.encoder)
         self._hooked: list[Any] = [m for m in self.modules() if m is not self and hasattr(m, "after_step")]
         self._watched: list[tuple[str, Tensor, Tensor, Tensor]] = []
         self._check()

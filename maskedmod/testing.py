@@ -23,6 +23,7 @@ from torch import Tensor
 from maskedmod.compare import matches, same
 from maskedmod.context import Context
 from maskedmod.modality import BadSample, Modality, Panel, Record
+from maskedmod.packing_check import broken_packing
 from maskedmod.tokens import Tokens
 
 
@@ -90,6 +91,9 @@ def check_tokens(sample: Sample) -> None:
             if flags is not None:
                 _require(flags.dtype == torch.bool and tuple(flags.shape) == lead, f"view {name}: {what} must be bool {lead}")
         _check_values(name, t, sample)
+        if t.layout.packed:
+            told = [record.data for record in sample.records]
+            _require(not (broken := broken_packing(t, sample.modality, told)), f"view {name}: {broken}")
 
 
 def _check_values(name: str, t: Tokens, sample: Sample) -> None:
@@ -167,7 +171,7 @@ def check_embedding(sample: Sample) -> None:
 def check_drawing(sample: Sample) -> None:
     """One panel per sample, uint8 ``[H, W, 3]``; hiding tokens changes the picture and not its size."""
     for name, t in sample.views().items():
-        if t.layout.packed:
+        if t.layout.packed and sample.modality.spec.vocab is None:
             continue
         plain = sample.modality.draw(t.values, t)
         hidden = sample.modality.draw(t.values, t, torch.ones(t.shape, dtype=torch.bool))

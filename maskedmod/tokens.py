@@ -204,6 +204,14 @@ class MaskSet:
         adds noise, or puts in what a generator drew."""
         return rows
 
+    def randomised(self, rows: Tokens, where: Tensor) -> Tokens:
+        """Content of a random token of the batch at every place in ``where`` (drawn by torch's generator, seeded per step); a
+        subclass puts in what it drew itself."""
+        flat = rows.values.reshape(where.numel(), *rows.values.shape[where.ndim :])
+        source = torch.randint(len(flat), (len(flat),), device=flat.device)
+        pick = where.reshape(-1, *[1] * (flat.ndim - 1))
+        return replace(rows, values=torch.where(pick, flat[source], flat).reshape(rows.values.shape))
+
     def at(self, level: int) -> MaskSet:
         """The same mask at a pyramid level; an isotropic mask has level 0 only."""
         if level != 0:

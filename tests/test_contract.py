@@ -118,3 +118,20 @@ def test_what_cannot_be_pickled_is_named(series: Any) -> None:
     modality.hook = lambda x: x
     with pytest.raises(ContractError, match="picklable"):
         check_modality(modality)
+
+
+def test_broken_packing_is_named() -> None:
+    from maskedmod.packing_check import broken_packing
+
+    sample = demo_sample("protein")
+    t, told = sample.views()["main"], [record.data for record in sample.records]
+    cu = t.layout.cu_seqlens
+    assert cu is not None and broken_packing(t, sample.modality, told) == ""
+    for layout, said in (
+        (replace(t.layout, cu_seqlens=cu.long()), "int32"),
+        (replace(t.layout, cu_seqlens=cu[:-1]), "do not cut"),
+        (replace(t.layout, max_seqlen=1), "max_seqlen is 1"),
+    ):
+        assert said in broken_packing(replace(t, layout=layout), sample.modality, told)
+    assert "count from 0" in broken_packing(replace(t, pos=t.pos + 1), sample.modality, told)
+    assert "promises" in broken_packing(t, sample.modality, [text[:3] for text in told])

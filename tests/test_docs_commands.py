@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 
+import maskedmod
 from maskedmod import catalog
 from maskedmod.cli import VERBS, main
 from maskedmod.config import resolve, resolve_names
@@ -43,6 +44,9 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _photos_and_clips(folder)
     for name, width, grid in (("mae_pretrain_vit_base_full", 64, (4, 4)), ("my_mae", 384, (14, 28))):
         torch.save({"model": _mae_weights(width, grid)}, folder / f"{name}.pth")
+    small = maskedmod.create("esm2", "encoder.depth=2", "encoder.width=32", "encoder.heads=4", preset="tiny")
+    small.extras.update({"contact.weight": torch.randn(1, 8), "contact.bias": torch.zeros(1)})
+    small.export("fair_esm", folder / "esm2_t6_8M_UR50D")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for recipe, data, run in (("mae", "photos", "a"), ("audio_mae", "clips", "sounds")):

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = ("masks", "encoders", "targets", "heads", "losses", "teachers", "optimizers")
-LOW = ("tokens", "context", "schedules", "errors", "layers", "apply", "modality", "masking", "compat", "drawing")
+LOW = ("tokens", "context", "schedules", "errors", "layers", "apply", "modality", "masking", "corruption", "compat", "drawing")
 """What blocks and modalities may lean on, beside each other's base classes."""
 
 

@@ -25,7 +25,7 @@ class Backbone(nn.Module):
 
     def __init__(self, encoder: Encoder, modality: Modality, pool: Pool = "mean", layer: int | None = None) -> None:
         super().__init__()
-        self.features = features(encoder, pool, layer)
+        self.features = features(encoder, modality, pool, layer)
         self.encoder, self.width = encoder, encoder.width
         object.__setattr__(self, "modality", modality)  # no part of this module: it has nothing to train or to move
 
@@ -33,7 +33,7 @@ class Backbone(nn.Module):
 
     def forward(self, signal: Tensor | dict[str, Any]) -> Tensor:
         """See the class. UserError for a signal that does not fit the modality."""
-        return self.features(self.encoder, self.tokens(signal))
+        return self.features(self.encoder, self.tokens(signal), self.modality)
 
     def tokens(self, signal: Tensor | dict[str, Any]) -> Tokens:
         """The tokens of a signal or batch."""

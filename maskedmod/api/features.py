@@ -7,53 +7,54 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from maskedmod.apply import Seen
 from maskedmod.context import Context
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.modality import Modality
 from maskedmod.tokens import Latent, Tokens
+from maskedmod.windows import encode
 
 Pool = Literal["mean", "cls", "none"]
 
 
 @dataclass(frozen=True)
 class Features:
-    """``pool``: ``mean`` over the tokens of a sample (padding left out), ``cls`` the class token, ``none`` every token.
+    """``pool``: ``mean`` over the tokens of a sample (padding left out, and what stands around a sequence), ``cls`` the
+    class token, ``none`` every token.
     ``layer``: output of that block, counted from 0, negative from the end, before any final norm; None: what the encoder gives
     to its heads, after the final norm. Built for one encoder by ``features``; UserError for what it does not have."""
 
     pool: Pool = "mean"
     layer: int | None = None
 
-    def __call__(self, encoder: Encoder, tokens: Tokens) -> Tensor:
-        """``[B, D]``, or ``[B, N, D]`` with ``pool=none``, where tokens of padding are NaN. Keeps gradients."""
-        latent = self.latent(encoder, tokens)
+    def __call__(self, encoder: Encoder, tokens: Tokens, modality: Modality) -> Tensor:
+        """``[B, D]``, or ``[B, N, D]`` with ``pool=none``, where padding is NaN, as are places beyond the end of a sequence that
+        is shorter than others. Keeps gradients."""
+        latent = self.latent(encoder, tokens, modality)
         if self.pool == "mean":
             return latent.mean()
         if self.pool == "cls":
             assert latent.prefix is not None
             return latent.prefix[:, 0]
+        if latent.layout.cu_seqlens is not None:
+            parts = latent.tokens.split(latent.layout.cu_seqlens.diff().tolist())
+            return pad_sequence(list(parts), batch_first=True, padding_value=float("nan"))
         valid = latent.layout.valid
         return latent.tokens if valid is None else latent.tokens.masked_fill(~valid[..., None], float("nan"))
 
-    def latent(self, encoder: Encoder, tokens: Tokens) -> Latent:
-        """The tokens, and prefix tokens, of the chosen layer. Raises UserError for packed tokens with ``pool=none``."""
-        if tokens.layout.packed and self.pool == "none":
-            raise UserError("pool=none: samples of different length have no common shape; pool=mean gives a vector each")
-        if self.layer is None:
-            return encoder(Seen(tokens))  # type: ignore[no-any-return]
-        taps = [f"block.{self.layer}"] + ([f"prefix.{self.layer}"] if self.pool == "cls" else [])
-        latent = encoder(Seen(tokens), taps)
-        return Latent(latent.taps[taps[0]], latent.layout, latent.taps.get(taps[-1]) if self.pool == "cls" else None)
+    def latent(self, encoder: Encoder, tokens: Tokens, modality: Modality) -> Latent:
+        """The tokens, and prefix tokens, of the chosen layer; see ``maskedmod.windows.encode``."""
+        return encode(encoder, tokens, modality, self.layer)
 
 
-def features(encoder: Encoder, pool: Pool = "mean", layer: int | None = None) -> Features:
+def features(encoder: Encoder, modality: Modality, pool: Pool = "mean", layer: int | None = None) -> Features:
     """Checked settings for one encoder."""
     if pool not in get_args(Pool):
         raise UserError(f"pool={pool!r}: accepted are {', '.join(get_args(Pool))}")
-    if pool == "cls" and not getattr(encoder, "has_class", False):
+    first = modality.alphabet is not None and modality.alphabet.cls is not None  # sequences bring their own
+    if pool == "cls" and not first and not getattr(encoder, "has_class", False):
         raise UserError("pool=cls: this encoder has no class token; pool=mean averages its tokens")
     if layer is not None:
         if isinstance(layer, bool) or not isinstance(layer, int):

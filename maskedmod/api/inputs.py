@@ -28,7 +28,7 @@ def records(modality: Modality, data: Input) -> Iterator[Record]:
     for place, sample in enumerate(_samples(modality, data)):
         if isinstance(sample, Mapping):
             sample = _column(modality, sample)
-        record = sample if isinstance(sample, Record) else _record(sample, place)
+        record = sample if isinstance(sample, Record) else _record(sample, place, modality.text)
         try:
             yield from modality.expand(record)
         except BadSample:
@@ -110,7 +110,9 @@ def _single(data: Any) -> bool:
     return not isinstance(data, Iterable)
 
 
-def _record(sample: Any, place: int) -> Record:
+def _record(sample: Any, place: int, text: bool) -> Record:
+    if text and isinstance(sample, str):
+        return Record(sample, key=f"item {place}")
     if isinstance(sample, str | Path):
         path = Path(sample)
         if path.is_dir():
@@ -118,4 +120,4 @@ def _record(sample: Any, place: int) -> Record:
         return Record(path, key=str(path))
     if hasattr(sample, "read"):
         return Record(sample.read(), key=str(getattr(sample, "name", f"item {place}")))
-    return Record(cell(sample, None) if isinstance(sample, Mapping) else sample, key=f"item {place}")
+    return Record(cell(sample, None, text) if isinstance(sample, Mapping) else sample, key=f"item {place}")

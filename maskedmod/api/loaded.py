@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 class Loaded:
     """``model``: in eval mode. ``report``: what became of every key. ``layout``: its name (``run`` for a run folder). ``tree``:
     the recipe tree the model was built from. ``baseline``: per-position training mean of every target, where the run has it.
+    ``extras``: tensors of the file beside the model (``contact.weight`` and ``contact.bias`` of ESM).
 
     Every method takes one sample or many (see ``Input``) and answers with one row per sample, in their order. A sample that
     cannot be used is a UserError that names it.
@@ -44,6 +46,7 @@ class Loaded:
     layout: str
     tree: dict[str, Any]
     baseline: dict[str, Tensor] | None = None
+    extras: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def modality(self) -> Modality:
@@ -80,10 +83,9 @@ class Loaded:
         ``pool``: ``mean`` over tokens, ``cls`` the class token, ``none`` every token. ``layer``: the output of that block, from 0
         or negative from the end, before the final norm; None: what the heads get. ``batch_size``: samples at a time.
         """
-        rows = self._rows(x, features(self.model.encoder, pool, layer), batch_size)
-        if len({each.shape[1:] for each in rows}) > 1:
-            raise UserError("samples have different numbers of tokens; pool=mean gives all one shape")
-        return torch.cat(rows)
+        rows = self._rows(x, features(self.model.encoder, self.modality, pool, layer), batch_size)
+        longest = max(row.shape[1] for row in rows) if pool == "none" else 0
+        return torch.cat([row if not longest else _longer(row, longest) for row in rows])
 
     def tokenize(self, x: Input) -> Tokens:
         """What the model sees of all samples, as one batch: values, positions, lattice, padding."""
@@ -121,8 +123,30 @@ class Loaded:
         rows = []
         with torch.no_grad(), evaluating(self.model):
             for batch in inputs.batches(self.modality, x, batch_size):
-                rows.append(wanted(self.model.encoder, tokens_of(self.modality, batch, self.device)).float().cpu())
+                rows.append(wanted(self.model.encoder, tokens_of(self.modality, batch, self.device), self.modality).float().cpu())
         return rows
+
+    def contacts(self, x: Input) -> list[Tensor]:
+        """Probability that two residues touch, float32 ``[n, n]`` per protein on the CPU, from the attention maps and the
+        regression that came with the weights (Rao et al. 2021). UserError where there is none."""
+        return [one.cpu() for one in self.contact_maps(self.tokenize(x))]
+
+    def contact_maps(self, tokens: Tokens) -> list[Tensor]:
+        """The same for packed tokens, on the model's device; cls and eos are left out."""
+        from maskedmod.contacts import contacts
+        from maskedmod.encoders.transformer import Transformer
+
+        encoder, extras = self.model.encoder, self.extras
+        if "contact.weight" not in extras or not isinstance(encoder, Transformer):
+            raise UserError("these weights have no regression of contacts; files of ESM have one, or a second file beside them")
+        with evaluating(self.model):
+            return contacts(encoder, tokens, extras["contact.weight"], extras["contact.bias"])
+
+    def export(self, layout: str, path: str | Path | None = None, version: int = 5) -> dict[str, Tensor]:
+        """The weights in a published layout, ``fair_esm`` or ``hf_esm``, also written to ``path``: see ``zoo.export``."""
+        from maskedmod.zoo.export import export
+
+        return export(self, layout, path, version)
 
     def _batch(self, x: Input) -> dict[str, Any]:
         (batch,) = inputs.batches(self.modality, list(inputs.records(self.modality, x)), 1 << 62)
@@ -144,3 +168,8 @@ def _context(seed: int) -> Context:
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise UserError(f"seed={seed!r}: expected an integer")
     return Context(seed=seed)
+
+
+def _longer(x: Tensor, n: int) -> Tensor:
+    """``[B, N, D]`` with NaN up to n tokens: batches of sequences differ in length."""
+    return torch.nn.functional.pad(x, (0, 0, 0, n - x.shape[1]), value=float("nan"))

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from maskedmod.context import step_seed
 from maskedmod.data.bad import Bad
+from maskedmod.data.budget import BudgetOrder
 from maskedmod.data.order import Order, Slot
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
@@ -57,24 +58,27 @@ def read(modality: Modality, record: Record, seed: int | None) -> Any:
 class MapBatches(Dataset[Fetched]):
     """Item: the slots of a batch, or plain indices of an ordered pass (no seed, no replacement) -> Fetched."""
 
-    def __init__(self, records: Sequence[Record], modality: Modality, order: Order, skip: bool) -> None:
+    def __init__(self, records: Sequence[Record], modality: Modality, order: Order | BudgetOrder, skip: bool) -> None:
         self.records, self.modality, self.order, self.skip = records, modality, order, skip
+        self.budget = isinstance(order, BudgetOrder)
 
     def __getitem__(self, wanted: Sequence[Slot | int]) -> Fetched:
         samples: list[Any] = []
         bad: list[Bad] = []
-        for slot in wanted:
-            try:
-                samples += self._place(slot, bad)
-            except _Stopped as stop:
-                return Fetched(None, bad, str(stop))
+        try:
+            for slot in wanted:
+                samples += self._place(slot, bad, isinstance(slot, Slot) and not slot.fixed and not self.budget)
+            if not samples and self.budget and isinstance(wanted[0], Slot) and not wanted[0].fixed:
+                samples = self._place(wanted[0], bad, True, first=1)
+        except _Stopped as stop:
+            return Fetched(None, bad, str(stop))
         return Fetched(self.modality.collate(samples) if samples else None, bad)
 
-    def _place(self, slot: Slot | int, bad: list[Bad]) -> list[Any]:
-        """The sample of one place, or of its replacement; nothing in an ordered pass when it is bad and may be skipped."""
-        first, seed = (slot.index, slot.seed) if isinstance(slot, Slot) else (slot, None)
-        for attempt in range(MOST_TRIES):
-            index = first if attempt == 0 or not isinstance(slot, Slot) else self.order.replacement(slot, attempt)
+    def _place(self, slot: Slot | int, bad: list[Bad], replace: bool, first: int = 0) -> list[Any]:
+        """The sample of one place, or with ``replace`` that of another record; nothing when it is bad and may be skipped."""
+        own, seed = (slot.index, slot.seed) if isinstance(slot, Slot) else (slot, None)
+        for attempt in range(first, MOST_TRIES):
+            index = own if attempt == 0 or not isinstance(slot, Slot) else self.order.replacement(slot, attempt)
             record = self.records[index]
             try:
                 return [read(self.modality, record, seed)]
@@ -82,7 +86,7 @@ class MapBatches(Dataset[Fetched]):
                 bad.append(Bad(record.key, str(error)))
                 if not self.skip:
                     raise _Stopped from None
-                if not isinstance(slot, Slot):
+                if not replace:
                     return []
         raise _Stopped(f"{MOST_TRIES} samples in a row cannot be used; the last one is {bad[-1].key}: {bad[-1].reason}")
 

@@ -34,9 +34,11 @@ def label_column(names: Sequence[str], wanted: str | None, where: str) -> str | 
     return wanted if wanted is not None else next((name for name in LABELS if name in names), None)
 
 
-def cell(value: Any, folder: Path | None) -> Any:
+def cell(value: Any, folder: Path | None, text: bool = False) -> Any:
     """Data of a record from a cell: ``{bytes, path}`` gives the bytes, or the path when they are absent (relative ones lie in
-    ``folder``); text is a path; lists of numbers become arrays; anything else stays."""
+    ``folder``); text is a path, or with ``text`` the sample itself; lists of numbers become arrays; anything else stays."""
+    if text and isinstance(value, str):
+        return value
     if isinstance(value, dict) and "bytes" in value:
         value = value["bytes"] if value["bytes"] is not None else value.get("path")
     if isinstance(value, str):

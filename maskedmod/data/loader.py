@@ -9,12 +9,17 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from maskedmod.context import step_seed
 from maskedmod.data.bad import BadLog, Policy
 from maskedmod.data.batches import Fetched, MapBatches, StreamBatches, Windows, patient_worker
+from maskedmod.data.budget import BudgetOrder, in_sequence, token_lengths
 from maskedmod.data.order import Order, Slot
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
 from maskedmod.modality import Modality, Record
+
+CROP_SEED = 2**31 - 1
+"""Validation cuts a long sample at the same place in every run, whatever its seed."""
 
 
 class Loader:
@@ -25,6 +30,10 @@ class Loader:
     ``epoch_batches()``: one ordered pass for validation, the last batch may be smaller. ``bad``: count and list of samples
     that could not be used; with ``skip`` they are replaced in training (by any other sample, again a pure function of the place)
     and left out in validation. UserError when training data holds less than one batch.
+
+    ``batch_tokens``: for packed sequences, batches are filled up to so many tokens instead (see ``BudgetOrder``); then a bad
+    sample in training is left out of its batch, and another one is read only where nothing is left. ``crop``: the ordered pass
+    cuts long samples too, always at the same place.
     """
 
     def __init__(
@@ -40,12 +49,17 @@ class Loader:
         workers: int = 0,
         bad: Policy = "raise",
         bad_path: Path | None = None,
+        batch_tokens: int | None = None,
+        crop: bool = False,
     ) -> None:
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size}: must be at least 1")
-        self.records, self.modality, self.workers = records, modality, workers
+        self.records, self.modality, self.batch_size, self.workers = records, modality, batch_size, workers
         self.bad = BadLog(bad, bad_path)
-        self.order = Order(_count(records, needed=shuffle), batch_size, seed, shuffle, rank, world)
+        self.budget, self.crop = batch_tokens, crop
+        self.order: Order | BudgetOrder = Order(_count(records, needed=shuffle), batch_size, seed, shuffle, rank, world)
+        if batch_tokens is not None and shuffle:
+            self.order = BudgetOrder(token_lengths(records, modality), batch_tokens, seed, rank, world)
         if shuffle:
             self._require_a_batch()
 
@@ -58,21 +72,30 @@ class Loader:
         """Training batches from ``start_step`` on, without end."""
         self._require_a_batch()
         if isinstance(self.records, RecordStream):
-            return self._run(self._stream(), Windows(self.records, self.order, start_step))
+            stream = self._stream()
+            return self._run(stream, Windows(self.records, stream.order, start_step))
         return self._run(self._map(self.records), _Steps(self.order, start_step))
 
     def epoch_batches(self) -> Iterator[dict[str, Any]]:
         """One pass in the order of the records; with several processes each takes its share, which may differ by one sample."""
         if isinstance(self.records, RecordStream):
-            return self._run(self._stream(), Windows(self.records, self.order, None))
+            stream = self._stream()
+            return self._run(stream, Windows(self.records, stream.order, None))
         o = self.order
         mine = range(o.rank, o.count, o.world)
-        return self._run(self._map(self.records), [mine[i : i + o.batch_size] for i in range(0, len(mine), o.batch_size)])
+        if self.budget is None:
+            parts: list[Any] = [mine[i : i + self.batch_size] for i in range(0, len(mine), self.batch_size)]
+        else:
+            parts = list(in_sequence(token_lengths(self.records, self.modality), mine, self.budget))
+        if self.crop:
+            parts = [[Slot(index, step_seed(CROP_SEED, index), fixed=True) for index in part] for part in parts]
+        return self._run(self._map(self.records), parts)
 
     def _map(self, records: Sequence[Record]) -> MapBatches:
         return MapBatches(records, self.modality, self.order, self.bad.policy == "skip")
 
     def _stream(self) -> StreamBatches:
+        assert isinstance(self.order, Order)
         return StreamBatches(self.modality, self.order, self.bad.policy == "skip")
 
     def _run(self, data: MapBatches | StreamBatches, parts: Any) -> Iterator[dict[str, Any]]:
@@ -100,14 +123,14 @@ class Loader:
         o = self.order
         if o.steps_per_epoch == 0:
             over = f" x {o.world} processes" if o.world > 1 else ""
-            batch = f"one batch of {o.batch_size}{over}"
+            batch = f"one batch of {self.batch_size}{over}"
             raise UserError(f"the training data has {o.count} samples, less than {batch}; lower train.batch_size")
 
 
 class _Steps:
     """Slots of step after step, without end, for the DataLoader's sampler."""
 
-    def __init__(self, order: Order, start_step: int) -> None:
+    def __init__(self, order: Order | BudgetOrder, start_step: int) -> None:
         self.order, self.start_step = order, start_step
 
     def __iter__(self) -> Iterator[list[Slot]]:

@@ -12,10 +12,12 @@ from maskedmod.context import step_seed
 
 @dataclass(frozen=True)
 class Slot:
-    """One place of a batch: the record ``index`` to read there, and ``seed`` for random cuts, from (seed, epoch, place)."""
+    """One place of a batch: the record ``index`` to read there, and ``seed`` for random cuts, from (seed, epoch, place).
+    ``fixed``: no other record may stand in for it."""
 
     index: int
     seed: int
+    fixed: bool = False
 
 
 @dataclass

@@ -18,9 +18,10 @@ from maskedmod.modality import BadSample, Modality, Record
 
 
 def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], modality: Modality) -> Records:
-    """All records of ``given`` (a folder, a .parquet file, a folder or glob of such, or one file), in an order that does not
-    change; of ``data``, words such as ``data=hf data.path=cifar10 data.split=test``; with neither, of the validation set of
-    ``tree`` (without one: its training set). UserError for input that does not exist or has nothing to read."""
+    """All records of ``given`` (a folder, a .parquet file, a folder or glob of such, a FASTA or CSV file of sequences, or one
+    file) in an order that does not change; of ``data``, words such as ``data=hf data.path=cifar10 data.split=test``, for
+    sequences also those of FASTA and other tables; with neither, of the validation set of ``tree`` (without one: its training
+    set). UserError for input that does not exist or has nothing to read."""
     if given is not None and data:
         raise UserError("give input= or data=, not both")
     if data:
@@ -28,6 +29,8 @@ def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], mod
     if given is None:
         return _own(tree, modality)
     path = Path(given)
+    if modality.text and (table := _sequences(given)) is not None:
+        return table.everything(modality)  # type: ignore[no-any-return]
     if path.is_dir() and any(path.rglob("*.parquet")) and not _has_files(path, modality):
         return Parquet(given).everything(modality)
     if path.is_dir():
@@ -37,6 +40,20 @@ def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], mod
     if not path.is_file():
         raise UserError(f"input {given} does not exist; expected a folder, a file, or .parquet")
     return [Record(path, key=given)]
+
+
+def _sequences(given: str) -> Any:
+    """The source that reads a file of sequences, by its name; None for other names."""
+    from maskedmod.data.sources import csv, fasta
+
+    name = given.lower()
+    if name.endswith(csv.ENDINGS):
+        return csv.Csv(given)
+    if name.endswith(fasta.ENDINGS) or (
+        Path(given).is_dir() and any(file.name.lower().endswith(fasta.ENDINGS) for file in Path(given).rglob("*"))
+    ):
+        return fasta.Fasta(given)
+    return None
 
 
 def name_of(given: str | None, data: Sequence[str]) -> str:
@@ -67,7 +84,10 @@ def _data_set(words: Sequence[str], tree: dict[str, Any], modality: Modality) ->
     bare = {key: value for key, value in tree.items() if key != "data"}
     changed = with_words(bare, words)
     if list(changed.get("data") or {}) != ["hf"]:
-        raise UserError("data= is for data sets of Hugging Face (data=hf data.path=NAME); files are named by input=")
+        source: Any = build_source(changed) if modality.text else None
+        if not hasattr(source, "everything"):
+            raise UserError("data= is for data sets of Hugging Face (data=hf data.path=NAME); files are named by input=")
+        return source.everything(modality)  # type: ignore[no-any-return]
     changed["data"]["hf"] = {**(changed["data"]["hf"] or {}), "val_fraction": 0.0}  # every row of the split, none held out
     return build_source(changed).records("train", modality)  # type: ignore[no-any-return]
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from maskedmod.compat import require
 from maskedmod.embedding.parts import Parts
+from maskedmod.embedding.ragged import RAGGED, label_type
 from maskedmod.embedding.reading import Row
 from maskedmod.errors import UserError
 
@@ -29,7 +30,7 @@ def write(output: Path, parts: Parts, shape: Shape, plan: dict[str, Any]) -> dic
     counts = _side_files(output, parts)
     about = {**plan, "rows": counts["rows"], "shape": list(shape)}
     partial = output.with_name(f".{output.name}.part")
-    WRITERS[output.suffix](partial, parts, shape, about)
+    (RAGGED if parts.ragged else WRITERS)[output.suffix](partial, parts, shape, about)
     with partial.open("rb") as file:
         os.fsync(file.fileno())
     partial.replace(output)
@@ -88,7 +89,7 @@ def _blocks(parts: Parts, shape: Shape) -> Iterator[bytes]:
 def _parquet(path: Path, parts: Parts, shape: Shape, about: dict[str, Any]) -> None:
     """Columns ``key``, ``label`` (when there are any), ``rejected`` and ``features``, a row group per part."""
     arrow, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
-    kind, label = _label_type(arrow, parts)
+    kind, label = label_type(arrow, parts)
     features = arrow.float32()
     for size in reversed(shape):
         features = arrow.list_(features, size)
@@ -102,16 +103,6 @@ def _parquet(path: Path, parts: Parts, shape: Shape, about: dict[str, Any]) -> N
             columns = {"key": [r.key for r in part.rows], "rejected": [r.rejected for r in part.rows], "features": column}
             columns["label"] = [None if r.label is None else label(r.label) for r in part.rows]
             file.write_table(arrow.table({name: columns[name] for name in schema.names}, schema=schema))
-
-
-def _label_type(arrow: Any, parts: Parts) -> tuple[Any, Callable[[Any], Any]]:
-    """Integers, numbers or text, whichever holds all labels; None when no row has one."""
-    kinds = {type(row.label) for row in parts.rows()} - {type(None)}
-    if not kinds:
-        return None, str
-    if kinds <= {int, bool}:
-        return arrow.int64(), int
-    return (arrow.float64(), float) if kinds <= {int, float, bool} else (arrow.string(), str)
 
 
 WRITERS: dict[str, Callable[[Path, Parts, Shape, dict[str, Any]], None]] = {

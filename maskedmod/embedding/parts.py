@@ -73,6 +73,11 @@ class Parts:
                 for line in file:
                     yield Row(**json.loads(line))
 
+    @property
+    def ragged(self) -> bool:
+        """Samples have features of different lengths, those of a part one after another."""
+        return any(row.length is not None for row in self.rows())
+
     def shape(self) -> tuple[int, ...] | None:
         """Shape of one row's features; None when every row was rejected."""
         for number in range(self.count):

@@ -28,12 +28,14 @@ class Portion:
 
 @dataclass
 class Row:
-    """What became of one sample: ``rejected`` says why it has no features, ``altered`` what reading changed of it."""
+    """What became of one sample: ``rejected`` says why it has no features, ``altered`` what reading changed of it. ``length``:
+    tokens of a sequence whose tokens are all kept, which has as many rows of features."""
 
     key: str
     label: Any = None
     rejected: str | None = None
     altered: list[str] = field(default_factory=list)
+    length: int | None = None
 
 
 @dataclass

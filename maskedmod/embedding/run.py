@@ -21,6 +21,7 @@ from maskedmod.data.stream import RecordStream
 from maskedmod.embedding import output as files
 from maskedmod.embedding.inputs import name_of, open_input
 from maskedmod.embedding.parts import Part, Parts, put
+from maskedmod.embedding.ragged import RAGGED
 from maskedmod.embedding.reading import Portions, Read, Row, read_all
 from maskedmod.errors import UserError
 from maskedmod.model import MaskedModel
@@ -68,7 +69,9 @@ def embed(
     target = Path(output)
     files.check(target)
     loaded = load(checkpoint).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    wanted = features(loaded.model.encoder, pool, layer)
+    if pool == "none" and loaded.modality.text and target.suffix not in RAGGED:
+        raise UserError(f"output {target}: sequences differ in length; pool=none needs a name that ends in {', '.join(RAGGED)}")
+    wanted = features(loaded.model.encoder, loaded.modality, pool, layer)
     given = None if input is None else str(input)
     records = open_input(given, data, loaded.tree, loaded.modality)
     chunk = part_records or _chunk(loaded.model, wanted, batch_size)
@@ -109,8 +112,15 @@ def _compute(model: MaskedModel, wanted: Features, portions: Portions, parts: Pa
 @torch.no_grad()
 def _features(model: MaskedModel, wanted: Features, item: Read) -> np.ndarray[Any, Any]:
     assert item.batch is not None
-    device = next(model.parameters()).device
-    return wanted(model.encoder, tokens_of(model.modality, item.batch, device)).float().cpu().numpy()
+    tokens = tokens_of(model.modality, item.batch, next(model.parameters()).device)
+    if not (tokens.layout.packed and wanted.pool == "none"):
+        return wanted(model.encoder, tokens, model.modality).float().cpu().numpy()
+    latent = wanted.latent(model.encoder, tokens, model.modality)
+    assert latent.layout.cu_seqlens is not None
+    good = [row for row in item.rows if row.rejected is None]
+    for row, length in zip(good, latent.layout.cu_seqlens.diff().tolist(), strict=True):
+        row.length = length
+    return latent.tokens.float().cpu().numpy()
 
 
 def _joined(found: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
@@ -147,7 +157,8 @@ def _chunk(model: MaskedModel, wanted: Features, batch_size: int) -> int:
     """Input records per part: whole batches of at most PART_BYTES of features."""
     if batch_size < 1:
         raise UserError(f"batch_size={batch_size}: must be at least 1")
-    tokens = math.prod(model.modality.spec.grid or (1,)) if wanted.pool == "none" else 1
+    grid = model.modality.spec.grid or ((1024,) if model.modality.text else (1,))
+    tokens = math.prod(grid) if wanted.pool == "none" else 1
     fitting = min(PART_RECORDS, PART_BYTES // (4 * tokens * model.encoder.width))
     return max(1, fitting // batch_size) * batch_size
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskedmod.apply import Seen, Sees
 from maskedmod.encoders import Encoder
 from maskedmod.layers.attention import QkvBias, Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
+from maskedmod.layers.ids import IdEmbedding
 from maskedmod.layers.init import Init, initialise, rescale_by_depth
-from maskedmod.layers.positions import Positions, Rotary, SinCos, Table
+from maskedmod.layers.positions import Positions, Rotary, SinCos, Table, make_positions
 from maskedmod.layers.positions import RelativeBias as Relative
-from maskedmod.tokens import Latent, Layout, Spec, Visibility
+from maskedmod.layers.token_dropout import TokenDropout
+from maskedmod.tokens import Latent, Spec, Visibility
 
 
 class Transformer(Encoder):
@@ -23,10 +27,18 @@ class Transformer(Encoder):
 
     ``sees``: ``visible`` encodes kept tokens only (MAE); ``mask_token`` puts a learned token at hidden places, after the
     embedding and before positions (SimMIM, BEiT); ``corrupt``: as the mask's codes say (BERT); ``full``.
-    ``positions``: sincos, learned, frozen (a published table), rotary, relative (attention bias), none.
-    ``classes``: number of class tokens (0 or 1), ``registers``: further prefix tokens.
-    ``norm_place``: pre or post; ``final_norm``: LayerNorm after the last block (pre-norm only).
-    ``qkv_bias``: all, none, qv. ``layer_scale``: start value or null. ``drop_path``: rate at the last block, linear in depth.
+    Ids whose alphabet has a mask token are hidden by its id, other tokens by a vector of the encoder.
+    ``positions``: sincos, learned, frozen (a published table), rotary (pairs i, i + d/2), rotary_interleaved (neighbouring
+    pairs), relative (attention bias), none. ``max_length``: rows of learned positions for sequences, ``position_offset`` unused
+    rows before them (ESM-1b, RoBERTa: 2).
+    ``classes``: number of class tokens (0 or 1), ``registers``: further prefix tokens. Packed tokens bring their own.
+    ``embed_norm``: norm after embedding and positions (BERT, ESM-1b). ``token_dropout``: share of mask tokens in pre-training
+    by which ESM rescales the others (see TokenDropout), null: mask tokens have their vector.
+    ``norm_place``: pre or post; ``final_norm``: norm after the last block, null: with pre-norm alone.
+    ``qkv_bias``: all, none, qv. ``qk_norm``: LayerNorm of q and k per head. ``random_features``: linear attention with that
+    many (MolFormer: 32), null: softmax.
+    ``layer_scale``: start value or null. ``drop_path``: rate at the last block, linear in depth. ``dropout``: after the
+    embedding, attention and MLP. ``causal``: a token sees those before it.
     ``init``: xavier (MAE) or trunc_normal; ``rescale``: divide output weights by sqrt(2 l) (BEiT).
     ``eps``: of all norms. Widths must be divisible by ``heads``.
     """
@@ -40,16 +52,21 @@ class Transformer(Encoder):
         heads: int = 12,
         sees: Sees = "visible",
         positions: Positions = "sincos",
+        max_length: int | None = None,
+        position_offset: int = 0,
         classes: int = 1,
         registers: int = 0,
         mlp_ratio: float = 4.0,
         activation: Literal["gelu", "gelu_tanh", "relu", "swiglu"] = "gelu",
         norm: Literal["layer", "rms"] = "layer",
         norm_place: Literal["pre", "post"] = "pre",
-        final_norm: bool = True,
+        final_norm: bool | None = None,
+        embed_norm: bool = False,
+        token_dropout: float | None = None,
         eps: float = 1e-6,
         qkv_bias: QkvBias = "all",
         qk_norm: bool = False,
+        random_features: int | None = None,
         layer_scale: float | None = None,
         drop_path: float = 0.0,
         dropout: float = 0.0,
@@ -68,24 +85,31 @@ class Transformer(Encoder):
         settings = BlockSettings(
             width, heads, mlp_ratio, qkv_bias, qk_norm, norm, eps, norm_place, activation, layer_scale, dropout, attention_dropout
         )
+        settings = replace(settings, random_features=random_features)
         self.embed = embedding(width)
+        self.own_mask = isinstance(self.embed, IdEmbedding) and self.embed.mask is not None
+        if token_dropout is not None and not self.own_mask:
+            raise ValueError("token_dropout needs a modality of ids whose alphabet has a mask token")
+        self.token_dropout = None if token_dropout is None else TokenDropout(token_dropout)
+        self.embed_norm = make_norm(norm, width, eps) if embed_norm else nn.Identity()
+        self.dropout = dropout
         rates = torch.linspace(0, drop_path, depth, device="cpu").tolist()
         self.blocks = nn.ModuleList(Block(settings, rate) for rate in rates)
-        self.norm = make_norm(norm, width, eps) if final_norm and norm_place == "pre" else nn.Identity()
-        self.positions = _positions(positions, spec, width, heads)
+        last = norm_place == "pre" if final_norm is None else final_norm
+        self.norm = make_norm(norm, width, eps) if last else nn.Identity()
+        self.positions = make_positions(positions, spec, width, heads, max_length, position_offset)
+        self.interleaved = positions == "rotary_interleaved"
         initialise(self, init, init_std)
         if rescale:
             rescale_by_depth(self.blocks)
         self.prefix_tokens = nn.Parameter(torch.randn(1, self.prefix, width) * 0.02) if self.prefix else None
-        self.mask_token = nn.Parameter(torch.randn(width) * 0.02) if sees in ("mask_token", "corrupt") else None
+        vector = sees in ("mask_token", "corrupt") and not self.own_mask
+        self.mask_token = nn.Parameter(torch.randn(width) * 0.02) if vector else None
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
         """Encode; taps: ``block.i``, ``mlp.i``, ``attention.i`` with i from 0, or negative from the end. Tapped token tensors
         have no prefix tokens; those after block i are the tap ``prefix.i``."""
-        x = self._embed(seen)
-        who = self._who(seen)
-        if self.prefix_tokens is not None:
-            x = torch.cat([self.prefix_tokens.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
+        x, who = self._start(seen)
         x, tapped = self._run(x, who, set(taps))
         x = self.norm(x)
         p = self.prefix
@@ -96,15 +120,40 @@ class Transformer(Encoder):
     def units(self) -> list[nn.Module]:
         return list(self.blocks)
 
-    def _embed(self, seen: Seen) -> Tensor:
-        tokens = seen.tokens
-        x = self.embed(tokens.values)
-        if seen.hidden is not None:
-            assert self.mask_token is not None
-            x = torch.where(seen.hidden[..., None], self.mask_token.to(x.dtype), x)
+    def walk(self, seen: Seen) -> Iterator[tuple[Block, Tensor, Who]]:
+        """Block by block: the block, its input, who attends to whom; for what looks into the blocks and keeps little."""
+        x, who = self._start(seen)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            yield block, x, who
+            x = block(x, who)
+
+    def _start(self, seen: Seen) -> tuple[Tensor, Who]:
+        """Input of the first block, prefix tokens first."""
+        x = self.embedded(seen)
+        if self.prefix_tokens is not None:
+            x = torch.cat([self.prefix_tokens.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
+        return x, self._who(seen)
+
+    def embedded(self, seen: Seen) -> Tensor:
+        """Vectors of the tokens with positions, ``[M, n, D]`` or packed ``[n, D]``."""
+        tokens, layout = seen.tokens, seen.tokens.layout
+        if self.own_mask:
+            assert isinstance(self.embed, IdEmbedding)
+            ids = self.embed.hide(tokens.values, seen.hidden)
+            x = self.embed(ids)
+            if self.token_dropout is not None:
+                x = self.token_dropout(x, ids == self.embed.mask, layout)
+        else:
+            x = self.embed(tokens.values)
+            if seen.hidden is not None:
+                assert self.mask_token is not None
+                x = torch.where(seen.hidden[..., None], self.mask_token.to(x.dtype), x)
+        if isinstance(self.positions, Table) and layout.packed:
+            self.positions.check(layout.max_seqlen)
         if isinstance(self.positions, SinCos | Table):
-            x = x + self.positions(tokens.pos, tokens.layout.grid).to(x.dtype)
-        return x
+            x = x + self.positions(tokens.pos, layout.grid).to(x.dtype)
+        return F.dropout(self.embed_norm(x), self.dropout, self.training)
 
     def _who(self, seen: Seen) -> Who:
         layout, pos = seen.tokens.layout, seen.tokens.pos
@@ -119,9 +168,11 @@ class Transformer(Encoder):
         if layout.packed:
             if isinstance(self.positions, Relative):
                 raise ValueError("encoder.positions=relative is for tokens on a grid; packed tokens take rotary or sincos")
-            return Who.packed(layout, visibility.causal, rotary)
+            return Who.packed(layout, visibility.causal, rotary, self.interleaved)
         bias = self.positions(pos, self.prefix) if isinstance(self.positions, Relative) else None
-        return Who(_allowed(layout, visibility, self.prefix), bias, visibility.causal, rotary)
+        keys = None if layout.valid is None else F.pad(layout.valid, (self.prefix, 0), value=True)
+        allowed = _allowed(keys, visibility, self.prefix)
+        return Who(allowed, bias, visibility.causal, rotary, self.interleaved, keys)
 
     def _run(self, x: Tensor, who: Who, taps: set[str]) -> tuple[Tensor, dict[str, Tensor]]:
         tapped: dict[str, Tensor] = {}
@@ -149,29 +200,14 @@ class Transformer(Encoder):
         return x, tapped
 
 
-def _positions(kind: Positions, spec: Spec, width: int, heads: int) -> nn.Module:
-    if kind == "sincos":
-        return SinCos(width)
-    if kind in ("learned", "frozen"):
-        return Table(spec, width, frozen=kind == "frozen")
-    if kind == "rotary":
-        return Rotary(width // heads, spec.axes)
-    if kind == "relative":
-        return Relative(spec, heads)
-    return nn.Identity()
-
-
-def _allowed(layout: Layout, visibility: Visibility, prefix: int) -> Tensor | None:
+def _allowed(keys: Tensor | None, visibility: Visibility, prefix: int) -> Tensor | None:
     """Boolean mask for dense attention: key padding and generation order; None when everybody sees everybody."""
-    allowed = None
-    if layout.valid is not None:
-        keys = nn.functional.pad(layout.valid, (prefix, 0), value=True)
-        allowed = keys[:, None, None, :]
+    allowed = None if keys is None else keys[:, None, None, :]
     if visibility.order is not None:
-        order = nn.functional.pad(visibility.order, (prefix, 0), value=-1)
+        order = F.pad(visibility.order, (prefix, 0), value=-1)
         rows, columns = order[:, None, :, None], order[:, None, None, :]
-        sees = columns <= rows if visibility.same_rank else (columns < rows) | torch.eye(
-            order.shape[1], dtype=torch.bool, device=order.device
-        )
+        sees = columns <= rows
+        if not visibility.same_rank:
+            sees = (columns < rows) | torch.eye(order.shape[1], dtype=torch.bool, device=order.device)
         allowed = sees if allowed is None else allowed & sees
     return allowed

@@ -10,12 +10,12 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen
 from maskedmod.context import Context
 from maskedmod.data.loader import Loader
 from maskedmod.errors import UserError
 from maskedmod.modality import Modality, Record
 from maskedmod.tokens import Latent
+from maskedmod.windows import encode
 
 Pool = Literal["mean", "cls", "both", "axis", "grid"]
 POOLS = get_args(Pool)
@@ -93,7 +93,7 @@ def encoder_reader(encoder: nn.Module, modality: Modality, pool: Pool = "mean") 
 
     def read(batch: dict[str, Any]) -> Tensor:
         tokens = next(iter(modality.tokenize(batch).values()))
-        return pooled(encoder(Seen(tokens)), pool)
+        return pooled(encode(encoder, tokens, modality), pool)
 
     return read
 

@@ -68,9 +68,11 @@ class Result:
         metrics = list(self.rows[0].trials[0])
         width = max(len(row.name) for row in self.rows)
         lines = [f"protocol {self.protocol}; split: {self.split['name']}"]
-        for part in ("train", "test"):
-            if self.split[part]:
+        for part in ("train", "val", "test"):
+            if self.split.get(part):
                 lines.append(f"  {part:<5} {self.split[part]:>7} samples, sha256 {self.split[f'{part}_sha256']}")
+        if len({cut["test_sha256"] for cut in self.split.get("cuts", [])}) > 1:
+            lines.append("  of seed 0; every seed draws its own, see eval.json")
         if self.split["folds"]:
             lines.append(f"  judged by {self.split['folds']} folds over all of them")
         lines += ["", f"{'':<{width}}  " + "  ".join(f"{metric:>16}" for metric in metrics) + "  trials"]

@@ -16,10 +16,12 @@ from maskedmod.errors import UserError, unknown
 from maskedmod.evaluate.finetune.options import DEFAULTS, options
 from maskedmod.evaluate.labels import Labels, encode
 from maskedmod.evaluate.metrics import measure
-from maskedmod.evaluate.prepare import RANDOM, ROWS, Settings, Table, table
+from maskedmod.evaluate.named_splits import facts as named
+from maskedmod.evaluate.prepare import RANDOM, ROWS, Settings, table
 from maskedmod.evaluate.probe import Known, Probe
 from maskedmod.evaluate.result import Result, Row
 from maskedmod.evaluate.splits import Trial, digest, folds
+from maskedmod.evaluate.table import Table
 
 PROTOCOLS = ("knn", "linear", "ridge", "svm")
 """Probes on frozen features."""
@@ -82,6 +84,8 @@ def judge(found: Table, protocol: str, probe: Probe, settings: Settings, checkpo
 
 def split_of(found: Table, settings: Settings) -> dict[str, Any]:
     """Name, sizes and hashes of the parts."""
+    if found.cuts:
+        return named(str(settings.split), found.name, found.cuts, found.keys)
     train, test = found.keys[: found.train], found.keys[found.train :]
     return {
         "name": found.name, "folds": settings.folds, "train": len(train), "test": len(test),
@@ -106,7 +110,9 @@ def home(checkpoint: str | Path) -> Path:
 
 
 def trials(found: Table, labels: Labels, settings: Settings) -> list[Trial]:
-    """The source's own split once per seed; or every fold of every seed's shuffle of all samples."""
+    """A named split, or the source's own once per seed; or every fold of every seed's shuffle of all samples."""
+    if found.cuts:
+        return found.cuts
     every = np.arange(len(found.keys))
     if not settings.folds:
         return [Trial(every[: found.train], every[found.train :], seed) for seed in range(settings.seeds)]
@@ -127,7 +133,8 @@ def probe_row(name: str, found: Table, labels: Labels, probe: Probe, cuts: Seque
         for cut in cuts:
             if own and cut.seed != number:
                 continue
-            if not own and not probe.draws and not settings.folds and cut.seed > 0:
+            repeats = np.array_equal(cut.train, cuts[0].train) and np.array_equal(cut.test, cuts[0].test)
+            if not own and not probe.draws and repeats and cut.seed > 0:
                 continue  # nothing is drawn: another seed would repeat the same number
             score, setting = _score(x, labels, found.groups, probe, cut)
             scores.append(score)

@@ -15,11 +15,13 @@ from maskedmod.errors import UserError
 
 @dataclass(frozen=True)
 class Trial:
-    """Rows to learn from, rows to judge on, and the seed of whatever is drawn."""
+    """Rows to learn from, rows to judge on, and the seed of whatever is drawn. ``val``: rows of a published split that are on
+    neither side."""
 
     train: np.ndarray
     test: np.ndarray
     seed: int
+    val: np.ndarray | None = None
 
 
 def digest(keys: Sequence[str], among: Sequence[str]) -> str:

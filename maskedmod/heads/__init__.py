@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from maskedmod.context import View
+from maskedmod.encoders import Encoder
 from maskedmod.tokens import Where, take
 
 
@@ -22,6 +23,9 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def forward(self, view: View, where: Where) -> Tensor:
         """Predictions at ``where``: dense ``[M, J, T, out]``, packed ``[T, out]``, pooled ``[M, out]``."""
+
+    def bind(self, encoder: Encoder) -> None:
+        """Called once when the model is put together; for heads that share parameters with the encoder."""
 
     def units(self) -> list[nn.Module]:
         """Sub-modules to compile, shard and checkpoint one by one."""

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskedmod.layers.linear_attention import LinearKernel
 from maskedmod.tokens import Layout
 
 QkvBias = Literal["all", "none", "qv"]
@@ -19,7 +20,8 @@ class Who:
     """Who attends to whom in one forward pass, shared by all blocks.
 
     ``allowed`` bool, broadcastable to ``[M, heads, n, n]`` (key padding is ``[M, 1, 1, n]``); ``bias`` float, the same shapes;
-    ``causal``: kernel flag; ``rotary``: (cos, sin) ``[M or 1, 1, n, head_dim]`` (packed ``[n, 1, head_dim]``);
+    ``causal``: kernel flag; ``rotary``: (cos, sin) ``[M or 1, 1, n, head_dim]`` (packed ``[n, 1, head_dim]``), ``interleaved``:
+    it turns neighbouring pairs; ``keys`` bool ``[M, n]``: the tokens that are no padding, for attention without a matrix;
     ``cu_seqlens`` int32 ``[S+1]``, ``max_seqlen`` and ``lengths`` (the same on the host) for packed tokens.
     """
 
@@ -27,27 +29,53 @@ class Who:
     bias: Tensor | None = None
     causal: bool = False
     rotary: tuple[Tensor, Tensor] | None = None
+    interleaved: bool = False
+    keys: Tensor | None = None
     cu_seqlens: Tensor | None = None
     max_seqlen: int = 0
     lengths: tuple[int, ...] = ()
 
     @classmethod
-    def packed(cls, layout: Layout, causal: bool = False, rotary: tuple[Tensor, Tensor] | None = None) -> Who:
+    def packed(
+        cls, layout: Layout, causal: bool = False, rotary: tuple[Tensor, Tensor] | None = None, interleaved: bool = False
+    ) -> Who:
         """Everybody within a sequence. Lengths are read here where that is free, on a GPU only by the path that needs them."""
         cu = layout.cu_seqlens
         assert cu is not None
         lengths = () if cu.is_cuda else tuple(cu.diff().tolist())
-        return cls(causal=causal, rotary=rotary, cu_seqlens=cu, max_seqlen=layout.max_seqlen, lengths=lengths)
+        return cls(
+            causal=causal,
+            rotary=rotary,
+            interleaved=interleaved,
+            cu_seqlens=cu,
+            max_seqlen=layout.max_seqlen,
+            lengths=lengths,
+        )
+
+    def alone(self, start: int, end: int) -> Who:
+        """For the packed tokens ``start`` to ``end``, one whole sequence, as a dense batch of one."""
+        rotary = self.rotary
+        if rotary is not None:
+            rotary = (rotary[0][start:end].transpose(0, 1)[None], rotary[1][start:end].transpose(0, 1)[None])
+        return Who(causal=self.causal, rotary=rotary, interleaved=self.interleaved)
 
 
 class Attention(nn.Module):
     """``softmax(q k^T / sqrt(d)) v`` (Vaswani et al. 2017, eq. 1).
 
     ``qkv_bias``: ``all``, ``none``, or ``qv`` (no key bias, BEiT). ``qk_norm``: LayerNorm of q and k per head.
+    ``features``: that many random features in place of the softmax (see LinearKernel).
     """
 
     def __init__(
-        self, width: int, heads: int, qkv_bias: QkvBias = "all", qk_norm: bool = False, dropout: float = 0.0, eps: float = 1e-6
+        self,
+        width: int,
+        heads: int,
+        qkv_bias: QkvBias = "all",
+        qk_norm: bool = False,
+        dropout: float = 0.0,
+        eps: float = 1e-6,
+        features: int | None = None,
     ) -> None:
         super().__init__()
         if width % heads:
@@ -58,11 +86,14 @@ class Attention(nn.Module):
         self.v_bias = nn.Parameter(torch.zeros(width)) if qkv_bias == "qv" else None
         self.q_norm = nn.LayerNorm(width // heads, eps=eps) if qk_norm else nn.Identity()
         self.k_norm = nn.LayerNorm(width // heads, eps=eps) if qk_norm else nn.Identity()
+        self.kernel = None if features is None else LinearKernel(width // heads, features)
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor, who: Who) -> Tensor:
         """x ``[M, n, D]`` or packed ``[n, D]`` -> the same shape."""
         q, k, v = self._qkv(x, who)
+        if self.kernel is not None:
+            return self.proj(self._linear(self.kernel, q, k, v, who))
         drop = self.dropout if self.training else 0.0
         if who.cu_seqlens is not None:
             return self.proj(_packed_attention(q, k, v, who, drop).flatten(-2))
@@ -73,10 +104,20 @@ class Attention(nn.Module):
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=drop, is_causal=causal)
         return self.proj(out.transpose(1, 2).flatten(2))
 
+    @staticmethod
+    def _linear(kernel: LinearKernel, q: Tensor, k: Tensor, v: Tensor, who: Who) -> Tensor:
+        if who.causal or who.bias is not None:
+            raise ValueError("linear attention sees all tokens of a sequence alike: no causal order and no position bias")
+        if who.cu_seqlens is not None:
+            return kernel.packed(q, k, v, who.cu_seqlens, who.max_seqlen).flatten(-2)
+        return kernel(q, k, v, who.keys).transpose(1, 2).flatten(2)  # type: ignore[no-any-return]
+
     def maps(self, x: Tensor, who: Who) -> Tensor:
         """Attention probabilities ``[M, heads, n, n]`` of dense tokens: materialised, for taps only."""
         if who.cu_seqlens is not None:
-            raise ValueError("attention maps are for dense tokens; pack one sequence at a time instead")
+            raise ValueError("attention maps are for dense tokens; take one sequence with Who.alone")
+        if self.kernel is not None:
+            raise ValueError("linear attention has no attention maps")
         q, k, _ = self._qkv(x, who)
         scores = (q @ k.transpose(-2, -1)).float() * q.shape[-1] ** -0.5
         mask = _merge(who, scores.dtype)
@@ -97,8 +138,15 @@ class Attention(nn.Module):
         if who.cu_seqlens is None:
             q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         if who.rotary is not None:
+            if who.interleaved:  # the same turn of q and k after the same reordering: their products do not change
+                q, k = pairs_apart(q), pairs_apart(k)
             q, k = rotate(q, who.rotary), rotate(k, who.rotary)
         return q, k, v
+
+
+def pairs_apart(x: Tensor) -> Tensor:
+    """``(x0, x1, x2, x3, ...)`` -> ``(x0, x2, ..., x1, x3, ...)``: neighbouring pairs become pairs (i, i + d/2)."""
+    return torch.cat([x[..., ::2], x[..., 1::2]], dim=-1)
 
 
 def rotate(x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
@@ -142,8 +190,8 @@ def _packed_attention(q: Tensor, k: Tensor, v: Tensor, who: Who, dropout: float)
     lengths = who.lengths or tuple(who.cu_seqlens.diff().tolist())
     parts = []
     for qs, ks, vs in zip(q.split(lengths), k.split(lengths), v.split(lengths), strict=True):
-        one = F.scaled_dot_product_attention(
-            qs.transpose(0, 1), ks.transpose(0, 1), vs.transpose(0, 1), dropout_p=dropout, is_causal=who.causal
-        )
-        parts.append(one.transpose(0, 1))
+        # a batch of one: the fused kernel of the CPU takes four axes, three fall back to a materialised matrix
+        qs, ks, vs = (x.transpose(0, 1)[None] for x in (qs, ks, vs))
+        one = F.scaled_dot_product_attention(qs, ks, vs, dropout_p=dropout, is_causal=who.causal)
+        parts.append(one[0].transpose(0, 1))
     return torch.cat(parts)

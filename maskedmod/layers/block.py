@@ -28,6 +28,7 @@ class BlockSettings:
     layer_scale: float | None = None
     dropout: float = 0.0
     attention_dropout: float = 0.0
+    random_features: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("width", "heads", "mlp_ratio"):
@@ -94,7 +95,7 @@ class Block(nn.Module):
         super().__init__()
         self.post = s.place == "post"
         self.norm1 = make_norm(s.norm, s.width, s.eps)
-        self.attn = Attention(s.width, s.heads, s.qkv_bias, s.qk_norm, s.attention_dropout, s.eps)
+        self.attn = Attention(s.width, s.heads, s.qkv_bias, s.qk_norm, s.attention_dropout, s.eps, s.random_features)
         self.norm2 = make_norm(s.norm, s.width, s.eps)
         self.mlp = Mlp(s)
         self.scale1 = nn.Identity() if s.layer_scale is None else LayerScale(s.width, s.layer_scale)

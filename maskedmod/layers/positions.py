@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from maskedmod.tokens import Spec
 
-Positions = Literal["sincos", "learned", "frozen", "rotary", "relative", "none"]
+Positions = Literal["sincos", "learned", "frozen", "rotary", "rotary_interleaved", "relative", "none"]
 
 
 def flat_index(pos: Tensor, grid: tuple[int, ...]) -> Tensor:
@@ -60,14 +60,20 @@ class SinCos(nn.Module):
 
 
 class Table(nn.Module):
-    """One vector per lattice point: learned, or frozen (a published table that a checkpoint brings along)."""
+    """One vector per lattice point: learned, or frozen (a published table that a checkpoint brings along).
 
-    def __init__(self, spec: Spec, width: int, frozen: bool) -> None:
+    ``length``: for sequences, whose lattice is not fixed: the longest one. ``offset``: rows before that of position 0 (ESM-1b
+    and RoBERTa have 2: one that is not used and one of padding)."""
+
+    def __init__(self, spec: Spec, width: int, frozen: bool, length: int | None = None, offset: int = 0) -> None:
         super().__init__()
-        if spec.grid is None:
-            raise ValueError("learned positions need a modality of fixed size (a grid); use sincos or rotary")
-        self.grid = spec.grid
-        start = torch.zeros(math.prod(spec.grid), width)
+        grid = spec.grid if length is None or spec.grid is not None else (length,)
+        if grid is None:
+            raise ValueError(
+                "learned positions need a modality of fixed size (a grid), or encoder.max_length; or use sincos or rotary"
+            )
+        self.grid, self.offset = grid, offset
+        start = torch.zeros(math.prod(grid) + offset, width)
         if frozen:
             self.register_buffer("table", start)
         else:
@@ -77,18 +83,26 @@ class Table(nn.Module):
         """pos int64 ``[..., A]`` -> ``[..., width]``."""
         if grid is not None and grid != self.grid:
             raise ValueError(f"position table is for a grid of {self.grid}, tokens lie on {grid}")
-        return self.table[flat_index(pos, self.grid)]
+        return self.table[flat_index(pos, self.grid) + self.offset]
+
+    def check(self, longest: int) -> None:
+        """ValueError when a packed sequence has more positions than the table."""
+        if longest > self.grid[0]:
+            raise ValueError(f"a sequence of {longest} tokens, ends included: this model has learned {self.grid[0]} positions")
 
 
 class Rotary(nn.Module):
-    """Angles for rotary attention (Su et al. 2021); several axes share the head width evenly (axial)."""
+    """Angles for rotary attention (Su et al. 2021); several axes share the head width evenly (axial).
+
+    ``inv_freq`` float32 is saved with the weights: published models hold values that were rounded in training.
+    """
 
     def __init__(self, head_width: int, axes: int, base: float = 10000.0) -> None:
         super().__init__()
         if head_width % (2 * axes):
             raise ValueError(f"rotary positions: head width {head_width} is not divisible by {2 * axes} (2 x {axes} axes)")
         part = head_width // (2 * axes)
-        self.register_buffer("inv_freq", base ** -(torch.arange(part, dtype=torch.float32) / part), persistent=False)
+        self.register_buffer("inv_freq", base ** -(torch.arange(part, dtype=torch.float32) / part))
 
     def forward(self, pos: Tensor, prefix: int) -> tuple[Tensor, Tensor]:
         """pos ``[..., n, A]`` -> cos and sin ``[..., prefix + n, head_width]``; prefix tokens are not rotated."""
@@ -127,3 +141,16 @@ class RelativeBias(nn.Module):
             index[:, prefix:, :prefix] = self.offsets + 1
             index[:, :prefix, :prefix] = self.offsets + 2
         return self.table[index].permute(0, 3, 1, 2)
+
+
+def make_positions(kind: Positions, spec: Spec, width: int, heads: int, length: int | None = None, offset: int = 0) -> nn.Module:
+    """The module of a kind; ``length`` and ``offset`` as in Table. Identity for none."""
+    if kind == "sincos":
+        return SinCos(width)
+    if kind in ("learned", "frozen"):
+        return Table(spec, width, kind == "frozen", length, offset)
+    if kind in ("rotary", "rotary_interleaved"):
+        return Rotary(width // heads, spec.axes)
+    if kind == "relative":
+        return RelativeBias(spec, heads)
+    return nn.Identity()

@@ -14,8 +14,10 @@ def reduce_tokens(per_token: Tensor, weight: Tensor | None, how: Reduce) -> Tens
     """Per-token losses ``[M, J, T]`` (packed ``[T]``, pooled ``[M]``) to one number. Papers differ, so it is a recipe field.
 
     ``token_mean``: weighted sum over all tokens / sum of weights (MAE). ``sample_mean``: that per row, then the mean over
-    rows that have weight. ``sum``: weighted sum.
+    rows that have weight. ``sum``: weighted sum. No token at all (a batch of short sequences of which none was hidden): 0.
     """
+    if per_token.numel() == 0:
+        return per_token.sum()
     if weight is None:
         if how == "sum":
             return per_token.sum()

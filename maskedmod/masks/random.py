@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from maskedmod.context import Context
+from maskedmod.corruption import Corruption
 from maskedmod.layers.positions import flat_index
-from maskedmod.masking import Count, from_masked_rows, from_noise, ignore_some, masked_counts, packed_from_masked
+from maskedmod.masking import Count, from_masked_rows, from_noise, ignore_some, masked_counts, packed_from_masked, smallest
 from maskedmod.masks import Mask
 from maskedmod.schedules import Ramp, value
-from maskedmod.tokens import KEPT, MASKED, RANDOM, MaskSet, Spec, Tokens
+from maskedmod.tokens import MaskSet, Spec, Tokens
 
 
 @dataclass(frozen=True)
@@ -39,19 +40,6 @@ class RatioSampler:
         raise ValueError(f"mask.ratio: no draw of normal({self.mean}, {self.std}) falls in [{self.low}, {self.high}]")
 
 
-@dataclass(frozen=True)
-class Corruption:
-    """Shares of hidden tokens that become the mask token, a random token, or stay (BERT: 0.8, 0.1, 0.1)."""
-
-    mask: float = 0.8
-    random: float = 0.1
-    keep: float = 0.1
-
-    def __post_init__(self) -> None:
-        if abs(self.mask + self.random + self.keep - 1.0) > 1e-6:
-            raise ValueError(f"mask.corrupt: shares {self.mask}, {self.random}, {self.keep} do not sum to 1")
-
-
 class Random(Mask):
     """Hide a share of the eligible tokens, drawn uniformly (MAE: He et al. 2022, section 3).
 
@@ -59,7 +47,8 @@ class Random(Mask):
     number: keep_int, mask_int, mask_ceil, mask_round. ``unit``: side of the squares that are hidden as one, in tokens (SimMIM:
     32 px = 2 patches); needs a lattice. ``scope``: ``batch`` hides the same positions in all rows. ``bernoulli``: every token
     on its own with probability ratio; else the exact number. ``ignore``: share of the hidden tokens that no loss asks for.
-    ``corrupt``: BERT-like shares for encoder.sees=corrupt. ``masks_per_sample``: K. Padding and ineligible tokens are never
+    ``least``: fewest tokens hidden in a packed sequence that has as many. ``corrupt``: BERT-like shares for
+    encoder.sees=corrupt. ``masks_per_sample``: K. Padding and ineligible tokens are never
     hidden, and the count is taken from each row's own eligible tokens.
     """
 
@@ -72,6 +61,7 @@ class Random(Mask):
         scope: Literal["sample", "batch"] = "sample",
         bernoulli: bool = False,
         ignore: float = 0.0,
+        least: int = 0,
         corrupt: Corruption | None = None,
         masks_per_sample: int = 1,
     ) -> None:
@@ -82,6 +72,11 @@ class Random(Mask):
             raise ValueError(f"mask.ratio must stay between 0 and 1, not go from {ratio.start} to {ratio.end}")
         self.ratio, self.count, self.unit, self.scope, self.bernoulli = ratio, count, unit, scope, bernoulli
         self.ignore, self.corrupt, self.per_sample = ignore, corrupt, masks_per_sample
+        if least < 0 or (least and bernoulli):
+            raise ValueError(f"mask.least={least}: expected 0 or more, and no mask.bernoulli beside it")
+        self.least, self.vocab = least, spec.vocab
+        if corrupt is not None:
+            corrupt.check(spec)
 
     def forward(self, rows: Tokens, ctx: Context) -> MaskSet:
         """Dense or packed rows -> MaskSet with one target set."""
@@ -90,7 +85,8 @@ class Random(Mask):
         if self.ignore and not rows.layout.packed:
             mask = ignore_some(mask, self._noise(rows.shape, rows, ctx) < self.ignore)
         if self.corrupt is not None:
-            mask.code = self._codes(mask, rows, ctx)
+            noise = torch.rand(rows.shape, generator=ctx.generator, device=rows.device)
+            mask = self.corrupt.apply(mask, rows, self.vocab, noise, ctx.generator)
         return mask
 
     def _dense(self, rows: Tokens, ratio: float, ctx: Context) -> MaskSet:
@@ -120,23 +116,10 @@ class Random(Mask):
             return packed_from_masked((noise < ratio) & eligible, self.per_sample)
         segment = rows.layout.segments()
         counts = torch.zeros(rows.batch, dtype=torch.long, device=noise.device).index_add(0, segment, eligible.long())
-        asked = masked_counts(counts, ratio, self.count)
-        # sort by (sequence, eligible first, noise); the first `asked` of every sequence are hidden
-        order = (segment * 4.0 + torch.where(eligible, 0.0, 2.0) + noise).double().argsort()
-        cu = rows.layout.cu_seqlens
-        assert cu is not None
-        rank = torch.empty_like(order)
-        rank[order] = torch.arange(len(order), device=order.device)
-        return packed_from_masked(rank - cu.long()[segment] < asked[segment], self.per_sample)
+        asked = masked_counts(counts, ratio, self.count).clamp(min=self.least).minimum(counts)
+        return packed_from_masked(smallest(noise, asked, eligible, segment), self.per_sample)
 
     def _noise(self, shape: tuple[int, ...], rows: Tokens, ctx: Context) -> Tensor:
         if self.scope == "batch" and not rows.layout.packed:
             return torch.rand(1, *shape[1:], generator=ctx.generator, device=rows.device).expand(shape)
         return torch.rand(shape, generator=ctx.generator, device=rows.device)
-
-    def _codes(self, mask: MaskSet, rows: Tokens, ctx: Context) -> Tensor:
-        assert self.corrupt is not None
-        noise = torch.rand(rows.shape, generator=ctx.generator, device=rows.device)
-        code = torch.where(noise < self.corrupt.mask, MASKED, KEPT)
-        code = torch.where((noise >= self.corrupt.mask) & (noise < self.corrupt.mask + self.corrupt.random), RANDOM, code)
-        return torch.where(mask.hidden, code, 0).to(torch.int8)

@@ -123,13 +123,15 @@ class MeanPredictor:
 
 
 def _everywhere(view: View) -> Where:
-    """All positions; padding has weight 0."""
-    layout = view.rows.layout
-    if layout.packed:
-        return Where(torch.arange(view.rows.shape[0], device=view.rows.device))
+    """All positions that a mask may hide; of dense tokens the others have weight 0. Class tokens and the like, which no model is
+    asked for, would make ids look more predictable than they are."""
+    maskable = view.rows.maskable()
+    if view.rows.layout.packed:
+        total = view.rows.shape[0]
+        return Where(torch.arange(total, device=view.rows.device) if maskable is None else maskable.nonzero()[:, 0])
     m, n = view.rows.shape
     index = torch.arange(n, device=view.rows.device).expand(m, 1, n)
-    return Where(index, None if layout.valid is None else layout.valid[:, None].float())
+    return Where(index, None if maskable is None else maskable[:, None].float())
 
 
 def _valid(goal: Tensor, where: Where) -> Any:

@@ -25,6 +25,7 @@ def explained(settings: TrainSettings) -> Iterator[None]:
             advice.append("train.activation_checkpointing=true")
         if settings.precision == "fp32" and not cpu:
             advice.append("train.precision=bf16")
-        advice.append(f"a smaller train.batch_size (now {settings.batch_size})")
+        size = "batch_size" if settings.batch_tokens is None else "batch_tokens"
+        advice.append(f"a smaller train.{size} (now {getattr(settings, size)})")
         where = "the machine" if cpu else "the GPU"
         raise UserError(f"out of memory on {where}: try {', '.join(advice)}") from error

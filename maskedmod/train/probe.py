@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from maskedmod.apply import Seen
 from maskedmod.context import Context, step_seed
 from maskedmod.data.batches import read
 from maskedmod.data.stream import RecordStream
@@ -33,6 +32,7 @@ from maskedmod.modality import BadSample, Modality
 from maskedmod.model import MaskedModel
 from maskedmod.train.parallel import seed_all, to_device
 from maskedmod.train.settings import TrainSettings
+from maskedmod.windows import encode as encode_whole
 
 PROBE_SEED = 2**31 - 2
 """Seed of the two sights of a sample that alignment compares: the same ones at every probe of every run."""
@@ -155,7 +155,7 @@ class OnlineProbe:
         for batch in part.batches:
             prepared = modality.prepare(to_device(batch, self.device), Context(training=False))
             tokens = next(iter(modality.tokenize(prepared).values()))
-            found.append(pooled(self.model.encoder(Seen(tokens)), "mean").float().cpu())
+            found.append(pooled(encode_whole(self.model.encoder, tokens, modality), "mean").float().cpu())
         return torch.cat(found)
 
     def _alignment(self, part: Part) -> float:
@@ -178,7 +178,7 @@ class OnlineProbe:
         modality = self.model.modality
         tokens = next(iter(modality.tokenize(modality.prepare(to_device(batch, self.device), ctx)).values()))
         if augmented:
-            return pooled(self.model.encoder(Seen(tokens)), "mean")
+            return pooled(encode_whole(self.model.encoder, tokens, modality), "mean")
         view = self.model.view(tokens, ctx)
         found, count = pooled(view.student, "mean"), view.mask.per_sample
         return found[: tokens.batch] if tokens.layout.packed else found[::count]
@@ -207,9 +207,10 @@ def _part(modality: Modality, records: Any, most: int, size: int) -> Part:
     """At most ``most`` samples: drawn with seed 0, or the first ones of a stream. Those that cannot be read are left out; the
     loaders of training and validation name them."""
     part, samples = Part([], [], [], []), []
-    for record in _drawn(records, most):
+    for number, record in enumerate(_drawn(records, most)):
+        seed = step_seed(PROBE_SEED, number) if modality.text else None  # a long sequence is cut as in training
         try:
-            samples.append(read(modality, record, None))
+            samples.append(read(modality, record, seed))
         except BadSample:
             continue
         part.labels.append(record.label)

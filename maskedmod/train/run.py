@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,6 @@ from maskedmod.train.trainer import Trainer
 if TYPE_CHECKING:
     from maskedmod.train.pictures import RunPictures
     from maskedmod.train.probe import OnlineProbe
-
-STATISTICS_SAMPLES = 256
-"""Training samples that means and deviations are measured on."""
 
 
 def train(tree: dict[str, Any]) -> Path:
@@ -63,6 +61,7 @@ def _together(parallel: Parallel, work: Callable[[], Any]) -> Any:
 def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, out: Path) -> Trainer:
     from maskedmod.build import build_modality, build_model, build_optimizer, build_source
     from maskedmod.data.bad import BadLog
+    from maskedmod.data.budget import BudgetOrder, packing_report
     from maskedmod.data.loader import Loader
     from maskedmod.data.statistics import measure
 
@@ -72,7 +71,7 @@ def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, 
     bad = BadLog(settings.bad_samples, out / "bad_samples.jsonl")
 
     def measured() -> dict[str, Any]:
-        return _statistics(out / "statistics.json", lambda: measure(records["train"], modality, STATISTICS_SAMPLES, bad=bad))
+        return _statistics(out / "statistics.json", lambda: measure(records["train"], modality, modality.measured_on, bad=bad))
 
     modality.statistics.update(_together(parallel, measured))
     torch.manual_seed(seed)
@@ -82,10 +81,15 @@ def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, 
         lines += start_from(model, tree["init"]).lines(str(tree["init"]))
     shared: dict[str, Any] = {
         "rank": parallel.rank, "world": parallel.world, "workers": settings.workers, "bad": settings.bad_samples,
-        "bad_path": out / "bad_samples.jsonl",
+        "bad_path": out / "bad_samples.jsonl", "batch_tokens": settings.part_tokens(parallel.world),
     }  # fmt: skip
     loader = Loader(records["train"], modality, size, seed=seed, **shared)
-    held_out = Loader(records["val"], modality, size, shuffle=False, **shared) if _any(records["val"]) else None
+    held_out = Loader(records["val"], modality, size, shuffle=False, crop=True, **shared) if _any(records["val"]) else None
+    per_sample = math.prod(modality.spec.grid or (0,))
+    if isinstance(loader.order, BudgetOrder):
+        lines += packing_report(loader.order, modality)
+        settings = replace(settings, batch_size=max(1, round(loader.order.samples_per_step * settings.accumulate)))
+        per_sample = round(loader.order.lengths.mean())
     if held_out is None:
         lines.append("no validation data: the run is not validated")
     if parallel.main:
@@ -97,7 +101,7 @@ def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, 
         )  # fmt: skip
     return Trainer(
         model, loader, held_out, settings, build_optimizer(tree), out, seed,
-        parallel=parallel, resume=tree.get("resume", "auto") == "auto", tokens_per_sample=math.prod(modality.spec.grid or (0,)),
+        parallel=parallel, resume=tree.get("resume", "auto") == "auto", tokens_per_sample=per_sample,
         pictures=_pictures(model, records, parallel, out),
         probe=_probe(model, records, settings, parallel, out), notes={"recipe": str(tree.get("recipe", ""))},
     )  # fmt: skip

@@ -57,7 +57,8 @@ class Plan:
             passed = sum(step >= round(epoch * self.steps_per_epoch) for epoch in s.milestones)
             return peak * s.gamma**passed
         share = min(1.0, (step - self.warmup) / max(1, self.length - self.warmup))
-        return s.min_lr + (peak - s.min_lr) * (0.5 + 0.5 * math.cos(math.pi * share))
+        left = 1.0 - share if s.schedule == "linear" else 0.5 + 0.5 * math.cos(math.pi * share)
+        return s.min_lr + (peak - s.min_lr) * left
 
     def weight_decay(self, step: int, start: float) -> float:
         """Weight decay of ``step``: half a cosine from ``start`` to ``weight_decay_end`` (I-JEPA, arXiv 2301.08243)."""

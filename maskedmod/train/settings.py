@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 _POSITIVE = (
-    "epochs", "steps", "batch_size", "accumulate", "log_every", "keep", "lr_reference", "threads", "val_batches", "clip",
-    "probe_samples",
+    "epochs", "steps", "batch_size", "batch_tokens", "accumulate", "log_every", "keep", "lr_reference", "threads", "val_batches",
+    "clip", "probe_samples",
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "workers", "checkpoint_every", "val_every", "health_every", "pictures_every", "probe_every", "baseline_batches",
@@ -26,6 +26,9 @@ class TrainSettings:
     """Optimiser steps of the run."""
     batch_size: int = 64
     """Samples per optimiser step, over all processes and accumulation parts."""
+    batch_tokens: int | None = None
+    """Tokens per optimiser step at most, likewise, for packed sequences: batches are filled to this budget with no padding, and
+    batch_size does not count."""
     accumulate: int = 1
     """Parts that a batch is cut into, one forward and backward each; more parts need less memory."""
     lr: float | None = None
@@ -35,14 +38,14 @@ class TrainSettings:
     lr_reference: int = 256
     """Batch size that ``base_lr`` refers to."""
     min_lr: float = 0.0
-    """Learning rate at the end of a cosine schedule."""
+    """Learning rate at the end of a cosine or linear schedule."""
     start_lr: float = 0.0
     """Learning rate of the first warm-up step."""
     warmup_epochs: float = 0.0
     """Length of the linear warm-up in epochs."""
     warmup_steps: int | None = None
     """Length of the linear warm-up in steps; wins over ``warmup_epochs``."""
-    schedule: Literal["cosine", "constant", "multistep"] = "cosine"
+    schedule: Literal["cosine", "linear", "constant", "multistep"] = "cosine"
     """Course of the learning rate after the warm-up, evaluated at every step."""
     schedule_epochs: float | None = None
     """Epochs that the schedule is stretched over, warm-up included; None: the length of the run."""
@@ -114,17 +117,33 @@ class TrainSettings:
             return self.lr
         if self.base_lr is None:
             raise ValueError("train.lr or train.base_lr must be given")
+        if self.batch_tokens is not None:
+            raise ValueError("train.lr must be given with train.batch_tokens: base_lr is for a number of samples")
         return self.base_lr * self.batch_size / self.lr_reference
 
     def part_size(self, world: int) -> int:
-        """Samples of one process in one accumulation part."""
+        """Samples of one process in one accumulation part; with ``batch_tokens`` a mere size for ordered passes."""
         parts = world * self.accumulate
+        if self.batch_tokens is not None:
+            return max(1, self.batch_size // parts)
         if self.batch_size % parts:
             raise ValueError(
                 f"train.batch_size {self.batch_size} is not divisible by {parts}, that is {world} processes x "
                 f"train.accumulate {self.accumulate}"
             )
         return self.batch_size // parts
+
+    def part_tokens(self, world: int) -> int | None:
+        """Tokens of one process in one accumulation part at most; None where batches count samples."""
+        parts = world * self.accumulate
+        if self.batch_tokens is None:
+            return None
+        if self.batch_tokens % parts:
+            raise ValueError(
+                f"train.batch_tokens {self.batch_tokens} is not divisible by {parts}, that is {world} processes x "
+                f"train.accumulate {self.accumulate}"
+            )
+        return self.batch_tokens // parts
 
     def total_steps(self, steps_per_epoch: float) -> int:
         """Optimiser steps of the run; ``steps_per_epoch`` in optimiser steps."""

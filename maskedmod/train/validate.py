@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import Context, step_seed
+from maskedmod.context import Context, Step, step_seed
 from maskedmod.errors import UserError
 from maskedmod.model import MaskedModel
 from maskedmod.train.baseline import MeanPredictor
@@ -63,7 +63,8 @@ class Validator:
             self.means.save(path)
 
     def run(self, at: Context, path: Path) -> dict[str, float]:
-        """-> ``val_loss``, ``val_<objective>``, ``val_mean_baseline``; means over samples of all processes."""
+        """-> ``val_loss``, ``val_<objective>``, ``val_mean_baseline``; means over samples of all processes, of packed ids
+        over predicted tokens."""
         if self.means is not None and self.means.moves and at.step > 0:
             self._measure(MOVING_BATCHES, path)
         sums: dict[str, Tensor] = {}
@@ -93,7 +94,7 @@ class Validator:
         losses = {f"val_{key}": loss for key, loss in out.items()}
         if self.means is not None:
             losses["val_mean_baseline"] = self.means.score(step)
-        return losses, next(iter(step.views.values())).tokens.batch
+        return losses, _size(step)
 
     def _step(self, batch: dict[str, Any], i: int, at: Context | None = None) -> Any:
         ctx = self._context(i, at or Context())
@@ -128,6 +129,13 @@ class Validator:
 
     def _still(self) -> _Still:
         return _Still(self.model)
+
+
+def _size(step: Step) -> int:
+    """What a batch counts in a mean over batches: its samples; of packed ids its predicted tokens, so that the mean is that of
+    all tokens whatever the batches are."""
+    view = next(iter(step.views.values()))
+    return len(view.mask.targets) if view.mask.packed and step.modality.spec.vocab else view.tokens.batch
 
 
 class _Still:

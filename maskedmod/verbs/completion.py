@@ -18,6 +18,8 @@ from maskedmod.errors import UserError, unknown
 from maskedmod.layering import chosen
 from maskedmod.verbs.eval import KEYS as EVAL_KEYS
 from maskedmod.verbs.ls import PARTS
+from maskedmod.verbs.score import CHOICES as SCORE_CHOICES
+from maskedmod.verbs.score import KEYS as SCORE_KEYS
 
 # bash cuts words at "=", so the candidates lose what stands before the last one there.
 SCRIPTS = {
@@ -46,6 +48,7 @@ VERB_KEYS = {
     "eval": EVAL_KEYS,
     "embed": ("checkpoint", "input", "output", "pool", "layer", "batch_size", "workers", "device", "resume", "data"),
     "reconstruct": ("checkpoint", "input", "output", "samples", "columns", "seed", "wav", "mask"),
+    "score": SCORE_KEYS,
 }
 PLAIN = {"ls": PARTS, "completion": tuple(SCRIPTS)}
 
@@ -97,6 +100,8 @@ def _values(key: str, before: Sequence[str]) -> list[str]:
         return [f"preset={name}" for name in _presets(before)]
     if key == "resume":
         return ["resume=auto", "resume=never"]
+    if key in SCORE_CHOICES:
+        return [f"{key}={name}" for name in SCORE_CHOICES[key]]
     if key in catalog.SLOTS:
         return [f"{key}={name}" for name in catalog.names(key, chosen(_tree(before).get("modality")))]
     return []

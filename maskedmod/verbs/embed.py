@@ -8,15 +8,16 @@ goes on where it was, and the output is the same byte for byte.
   maskedmod embed checkpoint=runs/a data=hf data.path=cifar10 data.split=test output=features.safetensors
 
 checkpoint=PATH   a run folder, one checkpoint in it, or weights that maskedmod.load reads
-input=PATH        a folder, a file, a .parquet file, a folder or glob of such (default: the run's own validation set)
+input=PATH        a folder, a file, a .parquet file, a folder or glob of such, a FASTA, CSV or TSV file of sequences (default: the
+                  run's own validation set)
 output=PATH       the file; its ending is the format
-pool=mean         mean of the tokens; cls: the class token; none: every token
+pool=mean         mean of the tokens (of sequences without class and end token); cls: the class token; none: every token
 layer=N           output of block N, from 0 or negative from the end (default: what comes out of the encoder)
 batch_size=64     samples at a time
 workers=0         processes that decode
 device=NAME       cpu, cuda, ... (default: a GPU when there is one)
 resume=auto       auto goes on from an unfinished run; never begins anew
-data=hf, data.*   a data set of Hugging Face in place of input
+data=hf, data.*   a data set of Hugging Face in place of input; for sequences also data=fasta, csv, parquet with their keys
 
 Inputs that cannot be used are rows of NaN. They, and inputs of which something was lost or converted, are listed with the reason
 in OUTPUT.rejected.jsonl.

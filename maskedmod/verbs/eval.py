@@ -17,6 +17,8 @@ protocol=NAME     knn (k=20 temperature=0.07), linear (grid=[C, ...]), svm (grid
                   drop_path=0.1, mixup=0, cutmix=0, smoothing=0.1, ema=0
 data=, data.*     laid over the run's recipe; the parts are the source's own (train, val)
 seeds=3           random initialisations, and draws of the part that settings are chosen on
+split=NAME        a named split over all samples in place of the source's: random, or one of the modality's (of molecules:
+                  scaffold_deepchem, scaffold_pretrain_gnns, scaffold_random, scaffold_balanced)
 folds=0           judge by folds over all samples in place of the source's split
 pool=mean         mean over tokens, cls (class token), both, axis (mean over the first axis), grid (4 x 4 parts)
 encoder=student   or teacher, where the method has one
@@ -35,7 +37,8 @@ from maskedmod.config import split_words
 from maskedmod.errors import UserError
 
 KINDS: dict[str, Any] = {
-    "pool": str, "encoder": str, "device": str, "seeds": int, "folds": int, "samples": int, "batch_size": int, "workers": int
+    "pool": str, "split": str, "encoder": str, "device": str, "seeds": int, "folds": int, "samples": int, "batch_size": int,
+    "workers": int,
 }  # fmt: skip
 ARGUMENTS: dict[str, Any] = {
     "k": int, "temperature": float, "grid": list, "inner": int, "iterations": int, "epochs": float, "steps": int, "lr": float,

@@ -15,6 +15,9 @@ from maskedmod.zoo.report import Report
 from maskedmod.zoo.settings import settle
 from maskedmod.zoo.source import Source, read
 
+EXTRA = "extra."
+"""Beginning of the names of tensors that belong to the loaded thing and not to the model."""
+
 
 def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any] | None = None, strict: bool = True) -> Loaded:
     """Build a model from a run folder, a ``.safetensors`` or PyTorch file, or a folder with ``config.json`` and weights.
@@ -59,10 +62,11 @@ def _assemble(source: Source, layout: Layout, values: dict[str, Any]) -> Loaded:
     tree = layout.recipe(source.weights, values)
     converted = convert(source.weights, layout.rules(source.weights, values))
     model = build_model(tree)
-    report = Report(layout.NAME, converted.used, converted.unneeded, settings=values, unexpected=converted.unexpected)
+    report = Report(layout.NAME, converted.used, converted.unneeded, converted.altered, {}, values, converted.unexpected)
+    extras = {key.removeprefix(EXTRA): converted.state.pop(key) for key in list(converted.state) if key.startswith(EXTRA)}
     report.unneeded.update(dict.fromkeys(source.extras, "state of the training run, not weights"))
     _fill(model, converted, report, layout.untrained(source.weights))
-    return Loaded(model.eval(), report, layout.NAME, tree)
+    return Loaded(model.eval(), report, layout.NAME, tree, extras=extras)
 
 
 def _fill(model: MaskedModel, converted: Converted, report: Report, untrained: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -16,22 +16,26 @@ Change = Callable[[Tensor], Tensor]
 class Rule:
     """Keys that match ``pattern`` in full go to ``to`` (groups as ``\\1``; several names: a copy each), changed by ``change``.
     ``part``: this is one of several tensors that are put together along their first axis, in the order of their parts.
-    ``unneeded``: they are known and go nowhere, for this reason."""
+    ``unneeded``: they are known and go nowhere, for this reason. ``altered``: what ``change`` does to the numbers, where it does
+    more than to order them."""
 
     pattern: str
     to: str | tuple[str, ...] = ()
     change: Change | None = None
     part: int | None = None
     unneeded: str = ""
+    altered: str = ""
 
 
 @dataclass
 class Converted:
-    """``state``: tensors under our keys. ``used``, ``unneeded`` (with reasons), ``unexpected``: keys of the file."""
+    """``state``: tensors under our keys. ``used``, ``unneeded`` and ``altered`` (with reasons), ``unexpected``: keys
+    of the file."""
 
     state: dict[str, Tensor] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
     unneeded: dict[str, str] = field(default_factory=dict)
+    altered: dict[str, str] = field(default_factory=dict)
     unexpected: list[str] = field(default_factory=list)
 
 
@@ -50,6 +54,8 @@ def convert(weights: Mapping[str, Tensor], rules: Iterable[Rule]) -> Converted:
             out.unneeded[key] = rule.unneeded
             continue
         out.used.append(key)
+        if rule.altered:
+            out.altered[key] = rule.altered
         changed = tensor if rule.change is None else rule.change(tensor)
         for to in (rule.to,) if isinstance(rule.to, str) else rule.to:
             if rule.part is None:
@@ -67,7 +73,7 @@ def copies(rules: Iterable[Rule], of: str, to: str) -> list[Rule]:
     for rule in rules:
         names = (rule.to,) if isinstance(rule.to, str) else rule.to
         more = tuple(to + name[len(of) :] for name in names if name.startswith(of))
-        out.append(Rule(rule.pattern, names + more, rule.change, rule.part, rule.unneeded))
+        out.append(replace(rule, to=names + more))
     return out
 
 

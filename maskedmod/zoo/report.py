@@ -9,13 +9,15 @@ from typing import Any
 @dataclass
 class Report:
     """``used``: keys of the file that went into the model. ``unneeded``: keys known not to be needed, with the reason.
-    ``untrained``: parameters of the model that the file does not hold and that keep their fresh values, with the reason.
+    ``altered``: keys whose numbers were changed, with what was done. ``untrained``: parameters of the model that the file does
+    not hold and that keep their fresh values, with the reason.
     ``settings``: what no tensor tells (heads, eps, mask ratio, ...) with the value taken. ``unexpected`` and ``missing`` are
     empty unless loading was told not to be strict."""
 
     layout: str
     used: list[str] = field(default_factory=list)
     unneeded: dict[str, str] = field(default_factory=dict)
+    altered: dict[str, str] = field(default_factory=dict)
     untrained: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     unexpected: list[str] = field(default_factory=list)
@@ -23,7 +25,8 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"layout {self.layout}: {len(self.used)} keys used"]
-        for title, keys in (("not needed", self.unneeded), ("not in the file, fresh values", self.untrained)):
+        groups = (("not needed", self.unneeded), ("altered", self.altered), ("not in the file, fresh values", self.untrained))
+        for title, keys in groups:
             for reason in dict.fromkeys(keys.values()):
                 names = [key for key, why in keys.items() if why == reason]
                 lines.append(f"  {title}: {_few(names)}: {reason}")

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def settle(layout: Layout, source: Source, given: Mapping[str, Any]) -> dict[str, Any]:
-    """One value for every setting of a layout. None means: to be inferred from the tensors."""
+    """One value for every setting of a layout. None means: to be inferred from the tensors; a tokenizer is
+    looked for beside the weights."""
     for name in given:
         if name not in layout.SETTINGS:
             raise unknown("setting", name, layout.SETTINGS, f"of layout {layout.NAME}")
@@ -23,8 +24,12 @@ def settle(layout: Layout, source: Source, given: Mapping[str, Any]) -> dict[str
             values[name] = given[name]
         elif layout.CONFIG.get(name) in source.config:
             values[name] = source.config[layout.CONFIG[name]]
+        elif layout.CONFIG.get(name) in source.args:
+            values[name] = source.args[layout.CONFIG[name]]
         else:
             values[name] = source.args.get(name, default)
+    if values.get("tokenizer", "") is None:
+        values["tokenizer"] = str(source.path.parent)
     return values
 
 

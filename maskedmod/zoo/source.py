@@ -14,7 +14,7 @@ from torch import Tensor
 
 from maskedmod.errors import UserError, one_line
 
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """Names looked for in a folder, in this order."""
 
 _MAIN = ("model", "state_dict", "module")
@@ -41,14 +41,50 @@ def read(path: str | Path) -> Source:
     if path.is_dir():
         found = [path / name for name in WEIGHT_FILES if (path / name).is_file()]
         if not found:
-            raise UserError(f"{path}: no weights in this folder; expected recipe.yaml of a run, or {' or '.join(WEIGHT_FILES)}")
+            names = " or ".join(WEIGHT_FILES[::2])
+            raise UserError(f"{path}: no weights in this folder; expected recipe.yaml of a run, or {names}")
         path = found[0]
     if not path.is_file():
         raise UserError(f"{path}: no such file or folder{_meant(path)}")
-    content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+    if path.suffix == ".json":
+        content = _sharded(path)
+    else:
+        content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
     weights, extras = _flatten(path, content)
+    if path.suffix == ".pt" and (beside := _beside(path)):
+        weights.update(_flatten(path, beside)[0])
+    return Source(path, weights, _args(content), _config(path), extras)
+
+
+def _args(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the run: ``args``, or ``cfg["model"]`` of newer fairseq."""
     args = content.get("args")
-    return Source(path, weights, dict(vars(args)) if isinstance(args, argparse.Namespace) else {}, _config(path), extras)
+    if args is None and isinstance(content.get("cfg"), Mapping):
+        args = content["cfg"].get("model")
+    if isinstance(args, argparse.Namespace):
+        return dict(vars(args))
+    return dict(args) if isinstance(args, Mapping) else {}
+
+
+def _beside(path: Path) -> dict[str, Any]:
+    """The regression of contacts that fair-esm keeps in a file of its own."""
+    file = path.with_name(f"{path.stem}-contact-regression.pt")
+    return _pickled(file) if file.is_file() else {}
+
+
+def _sharded(index: Path) -> dict[str, Any]:
+    """All parts of weights that an index divides over several files."""
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{index}: not an index of weights, which has a weight_map") from None
+    content: dict[str, Any] = {}
+    for name in names:
+        part = index.parent / name
+        if part.name != name or not part.is_file():
+            raise UserError(f"{index} names {name}, which is not beside it")
+        content.update(_safetensors(part) if part.suffix == ".safetensors" else _pickled(part))
+    return content
 
 
 def _meant(path: Path) -> str:
@@ -96,7 +132,7 @@ def _flatten(path: Path, content: Mapping[str, Any]) -> tuple[dict[str, Tensor],
         elif isinstance(value, Mapping) and value and all(isinstance(x, Tensor) for x in value.values()):
             prefix = "" if name in _MAIN else f"{name}."
             weights.update({prefix + key.removeprefix("module."): x for key, x in value.items()})
-        elif name != "args":
+        elif name not in ("args", "cfg"):
             extras.append(str(name))
     if not weights:
         raise UserError(f"{path}: holds no tensors (found {', '.join(extras) or 'nothing'})")

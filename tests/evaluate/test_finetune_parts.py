@@ -136,18 +136,18 @@ def test_labels_belong_to_all_tokens_or_to_the_maskable_ones() -> None:
 def test_rows_of_packed_and_dense_tokens_are_the_same() -> None:
     """One answer a token that has a label, in the order of the labels; special tokens and padding have none."""
     torch.manual_seed(0)
-    values = torch.randn(5, 4)
+    values, flat = torch.randn(5, 4), Flat()
     packed = Tokens(values, torch.zeros(5, 1), Layout(cu_seqlens=torch.tensor([0, 2, 5], dtype=torch.int32), max_seqlen=3))
     padded = torch.zeros(2, 3, 4)
     padded[0, :2], padded[1] = values[:2], values[2:]
     valid = torch.tensor([[True, True, False], [True, True, True]])
     dense = Tokens(padded, torch.zeros(2, 3, 1), Layout(valid=valid))
     net = Net(encoder(classes=0, positions="none"), "mean", "tokens", 16, 3, False).eval()
-    assert net(packed).shape == (5, 3) and torch.allclose(net(packed), net(dense), atol=1e-6)
-    assert counts(packed).tolist() == counts(dense).tolist() == [[2, 2], [3, 3]]
+    assert net(packed, flat).shape == (5, 3) and torch.allclose(net(packed, flat), net(dense, flat), atol=1e-6)
+    assert counts(packed, flat).tolist() == counts(dense, flat).tolist() == [[2, 2], [3, 3]]
     special = Tokens(padded, dense.pos, dense.layout, eligible=torch.tensor([[True, False, False], [False, True, True]]))
     net.rows = "eligible"
-    assert net(special).shape == (3, 3) and counts(special).tolist() == [[2, 1], [3, 2]]
+    assert net(special, flat).shape == (3, 3) and counts(special, flat).tolist() == [[2, 1], [3, 2]]
 
 
 def test_the_average_follows_the_weights_and_is_judged() -> None:
@@ -170,7 +170,7 @@ def test_a_frozen_network_learns_in_its_last_layer_alone() -> None:
     names = [name for group in layer_groups(net, net.encoder, 1.0) for name in group["names"]]
     assert names == ["head.weight", "head.bias"] and not net.encoder.training and net.norm.training
     x = torch.randn(8, 4, 4)
-    out: Tensor = net(Tokens(x, torch.zeros(8, 4, 1), Layout(grid=(4,))))
+    out: Tensor = net(Tokens(x, torch.zeros(8, 4, 1), Layout(grid=(4,))), Flat())
     out.sum().backward()
     assert all(p.grad is None for p in net.encoder.parameters()) and net.head.weight.grad is not None
 

@@ -5,6 +5,7 @@ Trained parameters only: fixed sine-cosine tables, which some originals keep as 
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ repair_torchvision()
 repair_torchaudio()
 transformers = pytest.importorskip("transformers")
 
-PUBLISHED = ["data=folder", "data.path=images"]
+PUBLISHED = ["data=folder", "data.path=samples"]
 BASE: dict[str, Any] = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 LARGE: dict[str, Any] = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 HUGE: dict[str, Any] = {"hidden_size": 1280, "num_hidden_layers": 32, "num_attention_heads": 16, "intermediate_size": 5120}
@@ -41,6 +42,44 @@ def theirs(kind: str, **config: Any) -> int:
     prefix = kind.partition("For")[0].removesuffix("Model")
     with torch.device("meta"):
         return trained(getattr(transformers, kind)(getattr(transformers, f"{prefix}Config")(**config)))
+
+
+@pytest.mark.parametrize(
+    ("preset", "shape", "published"),
+    [
+        ("8m", (6, 320, 20), 7_512_474),
+        ("35m", (12, 480, 20), 33_501_394),
+        ("150m", (30, 640, 20), 148_140_154),
+        ("650m", (33, 1280, 20), 651_043_254),
+        ("3b", (36, 2560, 40), 2_839_005_634),
+        ("15b", (48, 5120, 40), 15_129_100_194),
+    ],
+)
+def test_esm2(preset: str, shape: tuple[int, int, int], published: int) -> None:
+    """The published code counts the regression of contacts too, which is no part of the model here: a weight per map, a bias."""
+    esm = pytest.importorskip("esm")
+    layers, _, heads = shape
+    with torch.device("meta"):
+        assert trained(esm.ESM2(*shape)) == published
+    assert ours("esm2", f"preset={preset}") + layers * heads + 1 == published
+
+
+def test_esm1b() -> None:
+    esm = pytest.importorskip("esm")
+    shape = {"layers": 33, "embed_dim": 1280, "ffn_embed_dim": 5120, "attention_heads": 20, "max_positions": 1024}
+    settings = argparse.Namespace(arch="roberta_large", emb_layer_norm_before=True, token_dropout=True, **shape)
+    with torch.device("meta"):
+        count = trained(esm.ProteinBertModel(settings, esm.Alphabet.from_architecture("roberta_large")))
+    assert ours("esm1b") + 33 * 20 + 1 == count
+    assert ours("esm1b", "preset=1v") == ours("esm1b") - 2 * 1280
+
+
+def test_bert_and_roberta() -> None:
+    """transformers counts a second segment's vector and the first one's, which are added to the positions here."""
+    bert: dict[str, Any] = {**BASE, "vocab_size": 30522}
+    assert ours("bert") == theirs("BertForMaskedLM", **bert) - 2 * 768
+    roberta: dict[str, Any] = {**BASE, "vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1}
+    assert ours("roberta") == theirs("RobertaForMaskedLM", **roberta) - 768
 
 
 def linear(wide: int, out: int) -> int:

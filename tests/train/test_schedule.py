@@ -23,6 +23,12 @@ def test_cosine_with_warmup() -> None:
     assert p.lr(99) == pytest.approx(0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * 89 / 90)))
 
 
+def test_linear_falls_on_a_line() -> None:
+    """ESM-2 ends at a tenth of its peak."""
+    p = plan(schedule="linear", warmup_epochs=1, min_lr=0.1)
+    assert [p.lr(s) for s in (10, 55, 100, 120)] == pytest.approx([1.0, 0.55, 0.1, 0.1])
+
+
 def test_longer_schedule_than_run() -> None:
     """I-JEPA stretches its schedules by a quarter beyond the run."""
     p = plan(schedule_epochs=12.5)

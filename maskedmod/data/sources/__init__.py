@@ -35,7 +35,7 @@ class Source(ABC):
             self.notes.append(line)
 
 
-def _share(name: str) -> float:
+def share_of(name: str) -> float:
     """Hash of a name as a number in [0, 1)."""
     return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big") / 2**64
 
@@ -43,15 +43,19 @@ def _share(name: str) -> float:
 def split_by_hash(names: Sequence[str], fraction: float) -> tuple[list[int], list[int]]:
     """Indices of the training and of the validation part, decided by a hash of each name alone: a sample stays where it is when
     others come and go. At least one is held out when ``fraction`` > 0 and there are two or more; one always trains."""
+    return split_by_share([share_of(name) for name in names], fraction)
+
+
+def split_by_share(values: Sequence[float], fraction: float) -> tuple[list[int], list[int]]:
+    """The same from each name's ``share_of``."""
     if not 0.0 <= fraction < 1.0:
         raise ValueError(f"val_fraction={fraction}: must be at least 0 and below 1")
-    values = [_share(name) for name in names]
     val = {i for i, v in enumerate(values) if v < fraction}
-    if fraction > 0 and not val and len(names) > 1:
-        val = {min(range(len(names)), key=values.__getitem__)}
-    if len(val) == len(names):
-        val.discard(max(range(len(names)), key=values.__getitem__, default=-1))
-    return [i for i in range(len(names)) if i not in val], sorted(val)
+    if fraction > 0 and not val and len(values) > 1:
+        val = {min(range(len(values)), key=values.__getitem__)}
+    if len(val) == len(values):
+        val.discard(max(range(len(values)), key=values.__getitem__, default=-1))
+    return [i for i in range(len(values)) if i not in val], sorted(val)
 
 
 def expanded(records: Sequence[Record], modality: Modality) -> Sequence[Record]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from maskedmod.compat import require
 from maskedmod.data.columns import cell, label_column, signal_column
@@ -61,7 +64,7 @@ class Hf(Source):
             self.note(f"{where}: streamed, shuffled within {self.buffer} samples")
             return HfStream(part, columns, where, modality, self.buffer, self.epoch_samples if split == "train" else None)
         self.note(f"{where}: {len(part)} rows (column {columns[0]})")
-        return expanded(HfRecords(part, columns, where), modality)
+        return expanded(HfRecords(part, columns, where, modality.text), modality)
 
     def _load(self) -> dict[Split, Any]:
         """Data sets of the two splits; None where there is no validation."""
@@ -119,8 +122,13 @@ class Hf(Source):
 class HfRecords(Sequence[Record]):
     """Rows of a data set on disk."""
 
-    def __init__(self, part: Any, columns: tuple[str, str | None], where: str) -> None:
-        self.part, self.columns, self.where = part, columns, where
+    def __init__(self, part: Any, columns: tuple[str, str | None], where: str, text: bool = False) -> None:
+        self.part, self.columns, self.where, self.text = part, columns, where, text
+
+    @cached_property
+    def lengths(self) -> np.ndarray[Any, Any]:
+        """Characters of every record's text, int64 ``[n]``, from one pass over the column; a missing cell has none."""
+        return np.array([len(text or "") for text in self.part[self.columns[0]]], np.int64)
 
     def __len__(self) -> int:
         return len(self.part)
@@ -128,7 +136,7 @@ class HfRecords(Sequence[Record]):
     def __getitem__(self, index: Any) -> Any:
         if not 0 <= index < len(self.part):
             raise IndexError(index)
-        return _record(self.part[index], self.columns, f"{self.where} row {index}")
+        return _record(self.part[index], self.columns, f"{self.where} row {index}", self.text)
 
 
 class HfStream(RecordStream):
@@ -152,11 +160,13 @@ class HfStream(RecordStream):
             part = part.shuffle(seed=seed, buffer_size=self.buffer)
             part.set_epoch(number)
         for row, cells in enumerate(part):
-            yield from self.modality.expand(_record(cells, self.columns, f"{self.where} epoch {number} sample {row}"))
+            yield from self.modality.expand(
+                _record(cells, self.columns, f"{self.where} epoch {number} sample {row}", self.modality.text)
+            )
 
 
-def _record(cells: dict[str, Any], columns: tuple[str, str | None], key: str) -> Record:
+def _record(cells: dict[str, Any], columns: tuple[str, str | None], key: str, text: bool) -> Record:
     column, label = columns
     raw = cells[column]
     name = raw.get("path") if isinstance(raw, dict) else None
-    return Record(cell(raw, None), f"{key} ({name})" if name else key, None if label is None else cells[label])
+    return Record(cell(raw, None, text), f"{key} ({name})" if name else key, None if label is None else cells[label])

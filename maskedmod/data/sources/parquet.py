@@ -8,8 +8,11 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from maskedmod.compat import require
 from maskedmod.data.columns import cell, label_column, signal_column
@@ -22,8 +25,8 @@ CACHE_BYTES = 1 << 29
 
 
 class Parquet(Source):
-    """Rows of Parquet files: a column of ``struct{bytes, path}`` (Hugging Face image and audio schema), of plain bytes, of paths
-    or of lists of numbers. ``path`` is a file, a glob or a folder.
+    """Rows of Parquet files: a column of ``struct{bytes, path}`` (Hugging Face image and audio schema), of plain bytes, of paths,
+    of lists of numbers, or of text (sequences). ``path`` is a file, a glob or a folder.
 
     Validation rows: those of ``val_path``; else, in a folder, files whose name begins with validation, val, valid, dev or test
     beside others that begin with train; else a share ``val_fraction`` of the rows by a hash of file name and row number.
@@ -80,7 +83,7 @@ class Parquet(Source):
             missing = [name for name in (column, label) if name is not None and name not in table.columns]
             if missing:
                 raise UserError(f"{table.path} has no column {missing[0]}, which {files[0].name} has: {', '.join(table.columns)}")
-        return RowRecords(tables, column, label)
+        return RowRecords(tables, column, label, text=modality.text)
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,10 @@ class Table:
 class RowRecords(Sequence[Record]):
     """Records of rows. Open files and cached row groups belong to a process: worker processes open their own."""
 
-    def __init__(self, tables: list[Table], column: str, label: str | None, rows: Sequence[int] | None = None) -> None:
-        self.tables, self.column, self.label = tables, column, label
+    def __init__(
+        self, tables: list[Table], column: str, label: str | None, rows: Sequence[int] | None = None, text: bool = False
+    ) -> None:
+        self.tables, self.column, self.label, self.text = tables, column, label, text
         self.offsets = [0]
         for table in tables:
             self.offsets.append(self.offsets[-1] + table.starts[-1])
@@ -104,13 +109,21 @@ class RowRecords(Sequence[Record]):
         self._process, self._files, self._groups, self._bytes = -1, {}, OrderedDict(), 0  # type: ignore[var-annotated]
 
     def subset(self, rows: Sequence[int]) -> RowRecords:
-        return RowRecords(self.tables, self.column, self.label, rows)
+        return RowRecords(self.tables, self.column, self.label, rows, self.text)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_process": -1, "_files": {}, "_groups": OrderedDict(), "_bytes": 0}
+
+    @cached_property
+    def lengths(self) -> np.ndarray[Any, Any]:
+        """Characters of every record's text, int64 ``[n]``, from one pass over the column; a missing cell has none."""
+        compute, parquet = require("pyarrow.compute", "data"), require("pyarrow.parquet", "data")
+        columns = [parquet.read_table(table.path, columns=[self.column]).column(self.column) for table in self.tables]
+        counted = [compute.fill_null(compute.utf8_length(column), 0).to_numpy() for column in columns]
+        return np.concatenate(counted).astype(np.int64)[np.asarray(self.rows)]
 
     def name(self, index: int) -> str:
         """``file.parquet row 17``, rows counted from 0."""
@@ -123,7 +136,7 @@ class RowRecords(Sequence[Record]):
         group = bisect.bisect_right(table.starts, row) - 1
         cells = self._group(file, group).slice(row - table.starts[group], 1)
         label = None if self.label is None else cells.column(self.label)[0].as_py()
-        data = cell(cells.column(self.column)[0].as_py(), table.path.parent)
+        data = cell(cells.column(self.column)[0].as_py(), table.path.parent, self.text)
         return Record(data, f"{table.path} row {row}", label)
 
     def _locate(self, index: int) -> tuple[int, int]:

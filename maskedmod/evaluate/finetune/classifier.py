@@ -9,7 +9,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen
 from maskedmod.context import Context
 from maskedmod.encoders import Encoder
 from maskedmod.evaluate.features import Pool, pooled
@@ -19,6 +18,7 @@ from maskedmod.evaluate.finetune.mixing import Mixing
 from maskedmod.evaluate.finetune.tokens import labelled
 from maskedmod.modality import Modality
 from maskedmod.tokens import Tokens
+from maskedmod.windows import encode, inner
 
 Rows = Literal["samples", "tokens", "eligible"]
 """What has a label: a sample, every valid token, or every token that may be masked."""
@@ -51,21 +51,22 @@ class Net(nn.Module):
             self.encoder.eval()
         return self
 
-    def forward(self, tokens: Tokens) -> Tensor:
+    def forward(self, tokens: Tokens, modality: Modality) -> Tensor:
         """Output ``[B, outputs]``, or ``[T, outputs]`` for the T tokens of a batch that have a label each."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            x = features(self.encoder, tokens, self.pool, self.rows)
+            x = features(self.encoder, tokens, modality, self.pool, self.rows)
         return self.head(self.norm(x))  # type: ignore[no-any-return]
 
 
-def features(encoder: nn.Module, tokens: Tokens, pool: Pool, rows: Rows) -> Tensor:
-    """What the linear layer reads, ``[B, D]`` or ``[T, D]``; the encoder sees all tokens."""
-    latent = encoder(Seen(tokens))
+def features(encoder: nn.Module, tokens: Tokens, modality: Modality, pool: Pool, rows: Rows) -> Tensor:
+    """What the linear layer reads, ``[B, D]`` or ``[T, D]``; the encoder sees all tokens, long sequences window by window."""
+    latent = encode(encoder, tokens, modality)
     if rows == "samples":
         return pooled(latent, pool)
-    mask = labelled(tokens, rows == "eligible")
-    x: Tensor = latent.tokens
-    return (x if tokens.layout.packed else x.flatten(0, 1)) if mask is None else x[mask]
+    mask, kept, x = labelled(tokens, modality, rows == "eligible"), inner(tokens, modality), latent.tokens
+    if mask is None:
+        return x if tokens.layout.packed else x.flatten(0, 1)
+    return x[mask if kept is None else mask[kept]]
 
 
 class Classifier(nn.Module):
@@ -91,14 +92,14 @@ class Classifier(nn.Module):
         """Loss of one batch of ``labelled.Labelled``."""
         prepared = self.modality.prepare(batch["batch"], ctx if self.augment else replace(ctx, training=False))
         prepared, goal = self.mixing(self.modality, prepared, self.goal(batch["labels"]), ctx)
-        return {"loss": self.goal.loss(self.net(self._tokens(prepared)), goal)}
+        return {"loss": self.goal.loss(self.net(self._tokens(prepared), self.modality), goal)}
 
     @torch.no_grad()
     def answers(self, batch: dict[str, Any]) -> Tensor:
         """Scores or numbers for a collated batch of the modality, nothing augmented, by the averaged weights where there are any;
         float32 ``[B, outputs]``, of tokens ``[T, outputs]``. The module must be in evaluation mode."""
         prepared = self.modality.prepare(batch, Context(training=False))
-        return self.goal.answer(self.judged(self._tokens(prepared)))
+        return self.goal.answer(self.judged(self._tokens(prepared), self.modality))
 
     @property
     def judged(self) -> Net:

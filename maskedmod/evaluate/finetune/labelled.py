@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,7 +22,10 @@ class Labelled(nn.Module):
         self.modality, self.y, self.per_token = modality, y, per_token
 
     def read(self, record: Record) -> tuple[Any, int]:
-        return self.modality.read(record), record.extra["row"]
+        row = record.extra["row"]
+        if self.per_token:  # labels do not move with a random cut or another spelling: the sample is read whole, as for judging
+            record = replace(record, extra={key: value for key, value in record.extra.items() if key != "seed"})
+        return self.modality.read(record), row
 
     def collate(self, samples: Sequence[tuple[Any, int]]) -> dict[str, Any]:
         labels = self.y[torch.tensor([row for _, row in samples])]

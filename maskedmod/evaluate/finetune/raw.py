@@ -26,7 +26,7 @@ def token_values(modality: Modality, records: Sequence[Record], rows: Rows, batc
     found = []
     for batch in Loader(records, modality, batch_size, shuffle=False, workers=workers).epoch_batches():
         tokens = next(iter(modality.tokenize(modality.prepare(batch, Context(training=False))).values()))
-        mask = labelled(tokens, rows == "eligible")
+        mask = labelled(tokens, modality, rows == "eligible")
         values = tokens.values if tokens.layout.packed else tokens.values.flatten(0, 1)
         values = values if mask is None else values[mask.flatten()]
         if not values.is_floating_point():

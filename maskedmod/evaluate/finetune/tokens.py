@@ -11,7 +11,9 @@ from torch import Tensor
 
 from maskedmod.errors import UserError
 from maskedmod.evaluate.labels import Labels, missing
+from maskedmod.modality import Modality
 from maskedmod.tokens import Tokens
+from maskedmod.windows import inner
 
 UNKNOWN, BEYOND = -1, -2
 """A token without a label; padding after a sample's last token."""
@@ -42,16 +44,17 @@ def encode_tokens(raw: Sequence[Any], keys: Sequence[str]) -> Labels:
     return Labels("tokens", y, tuple(names))
 
 
-def labelled(tokens: Tokens, eligible: bool) -> Tensor | None:
-    """bool, True at the tokens that have a label each; None means all. ``eligible``: special tokens have none."""
+def labelled(tokens: Tokens, modality: Modality, eligible: bool) -> Tensor | None:
+    """bool, True at the tokens that have a label each; None means all. Class and end tokens of sequences have none;
+    ``eligible``: nor have other special tokens."""
     if eligible:
         return tokens.maskable()
-    return tokens.layout.valid
+    return tokens.layout.valid if not tokens.layout.packed else inner(tokens, modality)
 
 
-def counts(tokens: Tokens) -> Tensor:
-    """Valid and maskable tokens of every sample, float ``[B, 2]``."""
-    columns = [_count(tokens, mask) for mask in (tokens.layout.valid, tokens.maskable())]
+def counts(tokens: Tokens, modality: Modality) -> Tensor:
+    """Tokens of every sample that ``labelled`` picks without and with ``eligible``, float ``[B, 2]``."""
+    columns = [_count(tokens, labelled(tokens, modality, eligible)) for eligible in (False, True)]
     return torch.stack(columns, dim=1).float()
 
 

@@ -111,7 +111,7 @@ def _width(work: Work) -> int:
         batch = work.modality.prepare(work.modality.collate([sample]), Context(training=False))
         tokens = next(iter(work.modality.tokenize(batch).values()))
         with torch.no_grad():
-            return features(work.encoder.eval(), tokens, work.pool, work.rows).shape[-1]
+            return features(work.encoder.eval(), tokens, work.modality, work.pool, work.rows).shape[-1]
     raise UserError("no sample of the training part can be read")
 
 

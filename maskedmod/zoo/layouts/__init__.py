@@ -8,7 +8,21 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from maskedmod.errors import UserError, unknown
-from maskedmod.zoo.layouts import audio_mae, beit, data2vec_vision, fair_mae, hf_beit, hf_vit_mae, hf_vit_mim, i_jepa, simmim
+from maskedmod.zoo.layouts import (
+    audio_mae,
+    beit,
+    data2vec_vision,
+    fair_esm,
+    fair_mae,
+    hf_beit,
+    hf_bert,
+    hf_esm,
+    hf_vit_mae,
+    hf_vit_mim,
+    i_jepa,
+    molformer,
+    simmim,
+)
 from maskedmod.zoo.mapping import Rule
 from maskedmod.zoo.source import Source
 
@@ -40,7 +54,21 @@ def _all(*modules: Layout) -> tuple[Layout, ...]:
     return modules
 
 
-LAYOUTS = _all(audio_mae, fair_mae, hf_vit_mae, hf_vit_mim, simmim, i_jepa, data2vec_vision, beit, hf_beit)
+LAYOUTS = _all(
+    audio_mae,
+    fair_mae,
+    hf_vit_mae,
+    hf_vit_mim,
+    simmim,
+    i_jepa,
+    data2vec_vision,
+    beit,
+    hf_beit,
+    fair_esm,
+    hf_esm,
+    hf_bert,
+    molformer,
+)
 """Asked in this order; the first that matches is taken."""
 
 

@@ -1,0 +1,62 @@
+"""What becomes of hidden ids: the mask token, another id, or nothing (BERT-like input)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from maskedmod.tokens import KEPT, MASKED, RANDOM, MaskSet, Spec, Tokens
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """Shares of hidden tokens that become the mask token, a random token, or stay (BERT: 0.8, 0.1, 0.1).
+
+    ``draw``: where random ones come from: ``batch``, the content of any token of the batch; ``vocab``, every id alike (BERT); or
+    ``[first, last]``, the ids in this range, both included (ESM: the residues).
+    """
+
+    mask: float = 0.8
+    random: float = 0.1
+    keep: float = 0.1
+    draw: Literal["batch", "vocab"] | tuple[int, int] = "batch"
+
+    def __post_init__(self) -> None:
+        if abs(self.mask + self.random + self.keep - 1.0) > 1e-6:
+            raise ValueError(f"mask.corrupt: shares {self.mask}, {self.random}, {self.keep} do not sum to 1")
+
+    def check(self, spec: Spec) -> None:
+        """ValueError when ids are to be drawn that the tokens do not have."""
+        if self.draw == "batch":
+            return
+        if spec.vocab is None:
+            raise ValueError(f"mask.corrupt.draw={self.draw} needs a modality of ids")
+        if not isinstance(self.draw, str) and not 0 <= self.draw[0] <= self.draw[1] < spec.vocab:
+            raise ValueError(f"mask.corrupt.draw={list(self.draw)}: ids are 0 to {spec.vocab - 1}")
+
+    def apply(self, mask: MaskSet, rows: Tokens, vocab: int | None, noise: Tensor, generator: torch.Generator | None) -> MaskSet:
+        """The mask with its codes; ``noise`` in [0, 1) like role decides them."""
+        code = torch.where(noise < self.mask, MASKED, KEPT)
+        code = torch.where((noise >= self.mask) & (noise < self.mask + self.random), RANDOM, code)
+        mask = replace(mask, code=torch.where(mask.hidden, code, 0).to(torch.int8))
+        if self.draw == "batch" or self.random == 0.0:
+            return mask
+        assert vocab is not None
+        low, high = (0, vocab - 1) if isinstance(self.draw, str) else self.draw
+        ids = torch.randint(low, high + 1, rows.shape, generator=generator, device=rows.device)
+        return Replaced(**{f.name: getattr(mask, f.name) for f in fields(MaskSet)}, ids=ids)
+
+
+@dataclass
+class Replaced(MaskSet):
+    """A mask that drew the ids of its RANDOM places itself: ``ids`` int64 like role."""
+
+    ids: Tensor | None = None
+
+    def randomised(self, rows: Tokens, where: Tensor) -> Tokens:
+        """rows with these ids at ``where``."""
+        assert self.ids is not None
+        return replace(rows, values=torch.where(where, self.ids, rows.values))

@@ -1,0 +1,161 @@
+"""FASTA files, plain or compressed, with one sequence a record."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskedmod.data.fasta import FastaIndex, index_file, name_of
+from maskedmod.data.sources import VALIDATION, Records, Source, Split, split_by_share
+from maskedmod.errors import UserError
+from maskedmod.modality import Modality, Record
+
+PLAIN = (".fasta", ".fa", ".faa", ".fas", ".fsa", ".seq")
+ENDINGS = (*PLAIN, *(f"{ending}.gz" for ending in PLAIN))
+
+
+class Fasta(Source):
+    """Records of FASTA files, plain or gzip, sequences on one line or many. ``path`` is a file, a glob or a folder.
+
+    Validation records, by the first rule that applies: those whose header matches the glob ``val_pattern`` (the rest trains),
+    such as ``*SET=test*``; the files ``val_path``; in a folder, files whose name begins with validation, val, valid, dev or test
+    beside others that begin with train; else a share ``val_fraction`` chosen by a hash of each record's name, so that records of
+    one name stay together (0: none).
+    ``label``: a regular expression searched for in the header, whose first group is the label, such as ``(\\w)\\.``; null: none.
+    Files are read through once to find where records lie (24 bytes of memory each); what is unusual in them is counted and said.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        val_path: str | None = None,
+        val_pattern: str | None = None,
+        val_fraction: float = 0.05,
+        label: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.path, self.val_path, self.val_pattern, self.val_fraction = path, val_path, val_pattern, val_fraction
+        self.label = None if label is None else expression(label)
+        self._splits: dict[Split, FastaRecords] | None = None
+
+    def records(self, split: Split, modality: Modality) -> Records:
+        """Records of a split. Raises UserError when there is no file, or one that is no FASTA."""
+        if not modality.text:
+            raise UserError("data=fasta gives letters, which this modality does not read; use recipe=esm2 or modality=protein")
+        if self._splits is None:
+            self._splits = self._collect()
+            train, val = self._splits["train"], self._splits["val"]
+            if not len(train):
+                raise UserError(f"{self.path}: every record matches val_pattern={self.val_pattern}")
+            self.note(f"{self.path}: {len(train)} records to train on, {len(val)} to validate")
+        return self._splits[split]
+
+    def everything(self, modality: Modality) -> Sequence[Record]:
+        """Every record of every file in their order, whatever would train or validate. UserError as for ``records``."""
+        return self._open(find(self.path))
+
+    def _collect(self) -> dict[Split, FastaRecords]:
+        files = find(self.path)
+        if self.val_pattern is None and self.val_path is not None:
+            return {"train": self._open(files), "val": self._open(find(self.val_path))}
+        train = [file for file in files if file.name.startswith("train")]
+        others = [[file for file in files if file.name.startswith(name)] for name in VALIDATION] if train else []
+        val = next((found for found in others if found), [])
+        if val and self.val_pattern is None:
+            unused = [file.name for file in files if file not in train and file not in val]
+            if unused:
+                self.note(f"{self.path}: files not used: {', '.join(unused[:8])}")
+            return {"train": self._open(train), "val": self._open(val)}
+        whole = self._open(files)
+        if self.val_pattern is None:
+            train_rows, val_rows = split_by_share(
+                np.concatenate([index.shares for index in whole.files]).tolist(), self.val_fraction
+            )
+            return {"train": whole.subset(train_rows), "val": whole.subset(val_rows)}
+        held = [fnmatch(whole.header(i), self.val_pattern) for i in range(len(whole))]
+        if not any(held):
+            raise UserError(f"{self.path}: no header matches val_pattern={self.val_pattern}; one of them is {whole.header(0)}")
+        rows = np.arange(len(whole))
+        return {"train": whole.subset(rows[~np.array(held)].tolist()), "val": whole.subset(rows[held].tolist())}
+
+    def _open(self, files: list[Path]) -> FastaRecords:
+        indices = [index_file(file) for file in files]
+        for index in indices:
+            if index.odd:
+                self.note(
+                    f"{index.path}: of {len(index)} records, {', '.join(f'{n} with {what}' for what, n in index.odd.items())}"
+                )
+        return FastaRecords(indices, self.label)
+
+
+class FastaRecords(Sequence[Record]):
+    """Records of files, read when asked for."""
+
+    def __init__(self, files: list[FastaIndex], label: re.Pattern[str] | None, rows: Sequence[int] | None = None) -> None:
+        self.files, self.label = files, label
+        self.offsets = np.cumsum([0, *(len(index) for index in files)])
+        self.rows = range(int(self.offsets[-1])) if rows is None else np.asarray(rows, np.int64)
+
+    def subset(self, rows: Sequence[int]) -> FastaRecords:
+        return FastaRecords(self.files, self.label, rows)
+
+    @cached_property
+    def lengths(self) -> np.ndarray[Any, Any]:
+        """Letters of every record, int64 ``[n]``."""
+        found: np.ndarray[Any, Any] = np.concatenate([index.lengths for index in self.files])[np.asarray(self.rows, np.int64)]
+        return found
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def header(self, index: int) -> str:
+        """Header of a record without ``>``."""
+        file, place = self._locate(index)
+        return file.read(place)[0]
+
+    def __getitem__(self, index: Any) -> Any:
+        file, place = self._locate(index)
+        header, letters = file.read(place)
+        name = name_of(header) or f"number {place}"
+        before = file.repeats.get(place, 0)
+        key = f"{file.path} record {name}" + (f" ({before + 1})" if before else "")
+        found = None if self.label is None else self.label.search(header)
+        return Record(letters, key, None if found is None else found.group(1), {"length": len(letters), "header": header})
+
+    def _locate(self, index: int) -> tuple[FastaIndex, int]:
+        if not 0 <= index < len(self.rows):
+            raise IndexError(index)
+        row = int(self.rows[index])
+        file = int(np.searchsorted(self.offsets, row, side="right")) - 1
+        return self.files[file], row - int(self.offsets[file])
+
+
+def find(path: str) -> list[Path]:
+    """Files of a path, glob or folder, sorted by name."""
+    where = Path(path)
+    if where.is_dir():
+        found = sorted(file for file in where.rglob("*") if file.name.lower().endswith(ENDINGS))
+    else:
+        found = [where] if where.is_file() else sorted(Path(name) for name in glob.glob(path, recursive=True))
+    if not found:
+        what = f"has no file ending in {', '.join(PLAIN)} or these with .gz" if where.is_dir() else "does not exist"
+        raise UserError(f"data path {path} {what}; expected a FASTA file, a glob or a folder of such")
+    return found
+
+
+def expression(text: str) -> re.Pattern[str]:
+    """``data.label`` as a pattern with a group. UserError for what is none."""
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise UserError(f"data.label={text!r} is no regular expression: {error}") from None
+    if pattern.groups < 1:
+        raise UserError(f"data.label={text!r}: expected a regular expression with a group in brackets, which is the label")
+    return pattern

@@ -1,0 +1,141 @@
+"""One table of features from a data source: its own two parts, or all samples under a named split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from maskedmod.build import build_source
+from maskedmod.errors import UserError
+from maskedmod.evaluate.chosen import Chosen, draw
+from maskedmod.evaluate.features import Features, Reader, extract
+from maskedmod.evaluate.labels import missing
+from maskedmod.evaluate.named_splits import check_split, named_trials, whole
+from maskedmod.evaluate.splits import Trial, disjoint
+from maskedmod.modality import Modality
+
+if TYPE_CHECKING:
+    from maskedmod.evaluate.prepare import Settings
+
+Passes = Sequence[tuple[Modality, dict[str, Reader]]]
+Found = tuple["Table", list[Any], list[tuple[int, int]]]
+"""The table, the records of its parts, and where among them each row of the table is: part and number there."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """``x[row][i]``: features ``[n, D]`` of the i-th checkpoint or seed. The first ``train`` rows are the training part; with
+    ``cuts``, a named split, all rows are there and these say which are on which side."""
+
+    x: dict[str, list[Tensor]]
+    labels: list[Any]
+    keys: list[str]
+    groups: list[str]
+    train: int
+    name: str
+    notes: list[str] = field(default_factory=list)
+    cuts: list[Trial] = field(default_factory=list)
+
+
+def read_table(tree: dict[str, Any], passes: Passes, settings: Settings, any_order: bool = False) -> Found:
+    """Read the data of ``tree`` once a pass. ``any_order``: streams are refused."""
+    source = build_source(tree)
+    notes: list[str] = []
+    name = _written(tree["data"])
+    if settings.split:
+        found = _under_split(source, passes, name, settings, notes)
+    else:
+        found = _own_parts(source, passes, name, settings, notes, any_order)
+    found[0].notes.extend(getattr(source, "notes", []))
+    return found
+
+
+def _own_parts(source: Any, passes: Passes, name: str, settings: Settings, notes: list[str], any_order: bool) -> Found:
+    """Training and validation part of the source."""
+    parts: list[Any] = []
+    found: list[Features | None] = []
+    for split in ("train", "val"):
+        records = source.records(split, passes[0][0])
+        if any_order and not isinstance(records, Sequence):
+            raise UserError("training on labels needs samples that can be read in any order; this source is a stream")
+        if split == "train" and settings.samples is not None:
+            records = draw(records, settings.samples)
+        parts.append(records)
+        empty = split == "val" and hasattr(records, "__len__") and not len(records)
+        found.append(None if empty else _features(records, split, passes, settings, notes))
+    train, test = found
+    assert train is not None
+    if test is None and not settings.folds:
+        raise UserError("the data have no test part: give data.val_path, data.val_pattern or data.val_fraction, or folds=10")
+    disjoint(train.keys, test.keys if test else [])
+    places = [(part, i) for part, one in enumerate(found) if one is not None for i in one.places]
+    return _joined(train, test, f"{name}, train / val", notes), parts, places
+
+
+def _under_split(source: Any, passes: Passes, name: str, settings: Settings, notes: list[str]) -> Found:
+    """All samples in one part, with the trials of a named split over them."""
+    assert settings.split is not None
+    modality = passes[0][0]
+    check_split(settings.split, modality)
+    records: Any = whole(source, modality)
+    if settings.samples is not None:
+        records = draw(records, settings.samples)
+    found = _features(records, "data", passes, settings, notes)
+    cuts = named_trials(settings.split, records, found.keys, modality, settings.seeds)
+    held = len(cuts[0].val) if cuts[0].val is not None else 0
+    notes.append(f"split {settings.split}: {held} samples, its validation part, are on neither side")
+    return replace(_joined(found, None, name, notes), cuts=cuts), [records], [(0, i) for i in found.places]
+
+
+def _features(records: Any, part: str, passes: Passes, settings: Settings, notes: list[str]) -> Features:
+    """Rows that have a label, under the readers of all passes."""
+    numbered = Chosen([records], [(0, i) for i in range(len(records))]) if isinstance(records, Sequence) else records
+    each = [extract(modality, numbered, readers, settings.batch_size, settings.place, settings.workers)
+            for modality, readers in passes]  # fmt: skip
+    return _labelled(_merged(each), part, notes)
+
+
+def _merged(passes: Sequence[Features]) -> Features:
+    """Passes over the same records, side by side."""
+    first = passes[0]
+    assert all(one.keys == first.keys for one in passes), "the same records were read differently"
+    return replace(first, x={name: values for one in passes for name, values in one.x.items()})
+
+
+def _labelled(found: Features, split: str, notes: list[str]) -> Features:
+    """Rows that have a label; what is left out is noted."""
+    if found.bad:
+        notes.append(f"{split}: {found.bad} samples could not be read and are left out")
+    rows = [i for i, label in enumerate(found.labels) if not missing(label)]
+    if not rows:
+        raise UserError(f"{split}: no sample has a label; see data.label or data.label_column")
+    if len(rows) == len(found.labels):
+        return found
+    notes.append(f"{split}: {len(found.labels) - len(rows)} samples without a label are left out")
+    return Features(
+        {name: values[rows] for name, values in found.x.items()},
+        [found.labels[i] for i in rows],
+        [found.keys[i] for i in rows],
+        [found.groups[i] for i in rows],
+        found.bad,
+        [found.places[i] for i in rows],
+    )
+
+
+def _joined(train: Features, test: Features | None, name: str, notes: list[str]) -> Table:
+    x: dict[str, list[Tensor]] = {}
+    for key, values in train.x.items():
+        x.setdefault(key.partition(":")[0], []).append(values if test is None else torch.cat([values, test.x[key]]))
+    rest = ([], [], []) if test is None else (test.labels, test.keys, test.groups)
+    labels, keys, groups = ([*a, *b] for a, b in zip((train.labels, train.keys, train.groups), rest, strict=True))
+    return Table(x, labels, keys, groups, len(train.keys), name, notes)
+
+
+def _written(node: dict[str, Any]) -> str:
+    """``folder path=clips/ val_pattern=*_theo_*``: the source with what was set and its path."""
+    (name, arguments), *_ = node.items()
+    return " ".join([name, *(f"{key}={value}" for key, value in (arguments or {}).items() if value is not None)])

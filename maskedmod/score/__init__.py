@@ -1,0 +1,10 @@
+"""Scores of mutants: how likely a masked model finds them, by named conventions; see ``scoring``, ``scan`` and ``run``."""
+
+from __future__ import annotations
+
+from maskedmod.score.fill import Filled, fill
+from maskedmod.score.methods import METHODS, Method
+from maskedmod.score.scan import Scan, scan
+from maskedmod.score.scoring import Scores, score
+
+__all__ = ["METHODS", "Filled", "Method", "Scan", "Scores", "fill", "scan", "score"]

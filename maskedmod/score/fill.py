@@ -1,0 +1,76 @@
+"""What a masked language model would put at places that somebody hid."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskedmod.api.given import evaluating
+from maskedmod.errors import UserError
+from maskedmod.modality import BadSample, Record
+from maskedmod.score.likelihood import Likelihood, Look
+
+if TYPE_CHECKING:
+    from maskedmod.api.loaded import Loaded
+
+
+@dataclass(frozen=True)
+class Filled:
+    """``place``: of the hidden token, counted from 0 without cls. ``tokens`` and their ``probabilities`` (of the whole vocabulary), the
+    likeliest first."""
+
+    place: int
+    tokens: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+
+def fill(loaded: Loaded, text: str, top: int = 5) -> list[Filled]:
+    """The ``top`` likeliest tokens at every mask of ``text``, which is written ``<mask>`` or as the alphabet names it: residues of a
+    protein, atoms and bonds of a SMILES. All masks are hidden in one pass, each is answered without the others' answers.
+
+    UserError without a mask, for text that cannot be read, or a model without a masked-language head."""
+    model = Likelihood(loaded.model)
+    alphabet = loaded.modality.alphabet
+    assert alphabet is not None and alphabet.mask is not None
+    if top < 1:
+        raise UserError(f"top={top}: must be at least 1")
+    names = {"<mask>", alphabet.tokens[alphabet.mask]}
+    parts = re.split("|".join(re.escape(name) for name in sorted(names)), text)
+    if len(parts) == 1:
+        raise UserError(f"{text[:40]!r} hides nothing: write <mask> at the places to be filled")
+    pieces = [_ids(loaded, model, part) for part in parts]
+    hidden = torch.tensor([alphabet.mask])
+    ids = torch.cat([piece for own in pieces for piece in (own, hidden)][:-1])
+    ends = np.cumsum([len(piece) for piece in pieces])[:-1]
+    places = tuple(int(end) + number for number, end in enumerate(ends))
+    limit: int | None = getattr(loaded.modality, "max_length", None)
+    if limit is not None and len(ids) > limit:
+        raise UserError(
+            f"the text has {len(ids)} tokens, the model's modality.max_length is {limit}; give it the part around the masks"
+        )
+    with evaluating(loaded.model):
+        (found,) = model([Look(ids, places)])
+    content = torch.tensor([i for i in range(len(alphabet)) if i not in alphabet.special and i != alphabet.unk])
+    best = found[:, content].exp().topk(min(top, len(content)), dim=1)
+    return [
+        Filled(place, tuple(alphabet.tokens[content[i]] for i in index.tolist()), tuple(values.tolist()))
+        for place, values, index in zip(places, best.values, best.indices, strict=True)
+    ]
+
+
+def _ids(loaded: Loaded, model: Likelihood, part: str) -> Tensor:
+    """Ids of what stands between two masks. A part of a SMILES is no molecule, so it is cut into tokens and not read as one."""
+    if not part.strip():
+        return torch.zeros(0, dtype=torch.long)
+    encode = getattr(loaded.modality, "encode", None)
+    if encode is None:
+        return model.inner(loaded.tokenize([Record(part, key=repr(part))]).values.cpu())
+    try:
+        return model.inner(torch.tensor(encode(part)))
+    except BadSample as error:
+        raise UserError(f"{part!r}: {error}") from None

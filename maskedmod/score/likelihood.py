@@ -1,0 +1,101 @@
+"""Log probabilities that a masked language model gives at chosen places of many sequences: packed, by a budget of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from maskedmod.alphabet import Alphabet
+from maskedmod.api.features import device_of
+from maskedmod.apply import Seen
+from maskedmod.errors import UserError
+from maskedmod.heads.lm import Lm
+from maskedmod.model import MaskedModel
+from maskedmod.packing import eligible_of, positions
+from maskedmod.tokens import Layout, Tokens
+
+BATCH_TOKENS = 1 << 13
+"""Tokens that are encoded at a time: larger batches are no faster on a CPU."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One sequence as the model is to see it. ``ids`` int64 ``[n]`` without cls and eos; ``places``: where its answer is wanted;
+    ``hidden``: these places are masked, all others are seen."""
+
+    ids: Tensor
+    places: tuple[int, ...]
+    hidden: bool = True
+
+
+class Likelihood:
+    """Log probabilities over all ids, ``log_softmax`` over the whole vocabulary as in ESM's own code.
+
+    ``ends``: tokens before and after every sequence. Every packed copy has the token-dropout ratio of its own masks. Only the wanted
+    places go through the head. UserError for a model that does not predict the ids of its alphabet, or reads in one direction.
+    """
+
+    def __init__(self, model: MaskedModel, batch_tokens: int = BATCH_TOKENS) -> None:
+        alphabet = model.modality.alphabet
+        heads = [module for module in model.objectives.modules() if isinstance(module, Lm)]
+        if alphabet is None or alphabet.mask is None or not heads or heads[0].outputs != len(alphabet):
+            raise UserError("this needs a masked language model: a modality with an alphabet and head=lm that predicts its ids")
+        if model.encoder.sees == "visible" or getattr(model.encoder, "causal", False):
+            raise UserError("this needs an encoder that sees mask tokens and looks both ways (encoder.sees, encoder.causal)")
+        if batch_tokens < 1:
+            raise UserError(f"batch_tokens={batch_tokens}: must be at least 1")
+        self.model, self.alphabet, self.head, self.batch_tokens = model, alphabet, heads[0], batch_tokens
+        self.before = torch.tensor([] if alphabet.cls is None else [alphabet.cls], dtype=torch.long)
+        self.after = torch.tensor([] if alphabet.eos is None else [alphabet.eos], dtype=torch.long)
+
+    def inner(self, ids: Tensor) -> Tensor:
+        """Ids of a read sample without cls and eos."""
+        return ids[len(self.before) : len(ids) - len(self.after)]
+
+    @torch.no_grad()
+    def __call__(self, looks: Iterable[Look]) -> Iterator[Tensor]:
+        """float32 ``[len(places), V]`` on the CPU for every look, in their order; those of one batch are computed together."""
+        for group in self._groups(looks):
+            tokens, hidden, wanted = _packed(group, self.before, self.after, self.alphabet, device_of(self.model))
+            latent = self.model.encoder(Seen(tokens, hidden=hidden))
+            scores = self.head.logits(latent.tokens[wanted]).float().log_softmax(-1).cpu()
+            yield from scores.split([len(look.places) for look in group])
+
+    def _groups(self, looks: Iterable[Look]) -> Iterator[list[Look]]:
+        group: list[Look] = []
+        size, around = 0, len(self.before) + len(self.after)
+        for look in looks:
+            if group and size + len(look.ids) + around > self.batch_tokens:
+                yield group
+                group, size = [], 0
+            group.append(look)
+            size += len(look.ids) + around
+        if group:
+            yield group
+
+
+def _packed(
+    group: list[Look], before: Tensor, after: Tensor, alphabet: Alphabet, device: torch.device
+) -> tuple[Tokens, Tensor | None, Tensor]:
+    """Tokens of a batch, bool ``[L]`` hidden places (None: no place), int64 ``[T]`` wanted places."""
+    pieces, wanted, masked, at = [], [], [], 0
+    for look in group:
+        pieces += [before, look.ids, after]
+        places = [at + len(before) + place for place in look.places]
+        wanted += places
+        masked += places if look.hidden else []
+        at += len(before) + len(look.ids) + len(after)
+    lengths = [0, *(len(before) + len(look.ids) + len(after) for look in group)]
+    ids = torch.cat(pieces).to(device)
+    cu = torch.tensor(lengths, dtype=torch.int32).cumsum(0, dtype=torch.int32).to(device)
+    layout = Layout(cu_seqlens=cu, max_seqlen=max(lengths))
+    tokens = Tokens(ids, positions(layout, len(ids)), layout, eligible_of(ids, alphabet))
+    hidden = None
+    if masked:
+        hidden = torch.zeros(len(ids), dtype=torch.bool)
+        hidden[masked] = True
+        hidden = hidden.to(device)
+    return tokens, hidden, torch.tensor(wanted, device=device)

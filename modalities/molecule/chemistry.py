@@ -1,0 +1,56 @@
+"""What RDKit knows of a SMILES string: whether it is one, its canonical and its random forms, scaffolds, fingerprints."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from maskedmod.compat import require
+from maskedmod.errors import one_line
+from maskedmod.modality import BadSample
+
+
+def parse(smiles: str) -> Any:
+    """The molecule, explicit hydrogens removed as RDKit does. BadSample says why there is none."""
+    chem, base = require("rdkit.Chem", "molecule"), require("rdkit.rdBase", "molecule")
+    with base.BlockLogs():
+        molecule = chem.MolFromSmiles(smiles, sanitize=False)
+        if molecule is None or molecule.GetNumAtoms() == 0:
+            raise BadSample(f"{_short(smiles)!r} cannot be read as SMILES")
+        try:
+            chem.SanitizeMol(molecule)
+            return chem.MolFromSmiles(smiles)
+        except ValueError as error:
+            raise BadSample(f"{_short(smiles)!r} is no possible molecule: {one_line(str(error))}") from None
+
+
+def canonical(molecule: Any) -> str:
+    """RDKit's canonical SMILES, with stereochemistry."""
+    return str(require("rdkit.Chem", "molecule").MolToSmiles(molecule))
+
+
+def randomised(molecule: Any, seed: int) -> str:
+    """The same molecule written from another atom on, in an order that ``seed`` alone decides (Bjerrum 2017; Arus-Pous et al.
+    2019)."""
+    chem = require("rdkit.Chem", "molecule")
+    return str(chem.MolToRandomSmilesVect(molecule, 1, randomSeed=seed % (2**31 - 1) + 1)[0])
+
+
+@lru_cache(maxsize=1 << 17)
+def scaffold(smiles: str, chirality: bool) -> str:
+    """SMILES of the Bemis-Murcko scaffold: rings and what links them; empty for a molecule without a ring. ``chirality``: two
+    scaffolds that differ in stereochemistry alone are two."""
+    murcko = require("rdkit.Chem.Scaffolds.MurckoScaffold", "molecule")
+    return str(murcko.MurckoScaffoldSmiles(mol=parse(smiles), includeChirality=chirality))
+
+
+def fingerprint(smiles: str, bits: int = 1024, radius: int = 2) -> np.ndarray[Any, Any]:
+    """Morgan fingerprint of ``radius`` bonds, float32 ``[bits]`` of zeros and ones (Rogers and Hahn 2010: ECFP4)."""
+    made = require("rdkit.Chem.rdFingerprintGenerator", "molecule").GetMorganGenerator(radius=radius, fpSize=bits)
+    return np.asarray(made.GetFingerprintAsNumPy(parse(smiles)), np.float32)
+
+
+def _short(smiles: str) -> str:
+    return smiles if len(smiles) <= 80 else f"{smiles[:77]}..."

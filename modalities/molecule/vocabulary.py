@@ -1,0 +1,78 @@
+"""Vocabularies of SMILES tokens: fixed ones that need no data, and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+from maskedmod.alphabet import Alphabet
+from maskedmod.errors import UserError
+
+_ELEMENTS = (
+    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb Mo Tc "
+    "Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi "
+    "Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og "
+)
+ELEMENTS = tuple(_ELEMENTS.split())
+SYMBOLS = (*ELEMENTS, "b", "c", "n", "o", "p", "s", "se", "as", "te", "si")
+"""Elements, and those that may be aromatic in lower case."""
+
+SPECIAL = ("<pad>", "<cls>", "<eos>", "<mask>", "<unk>")
+_BARE = "C c N n O o S s P p F Cl Br I B b ( ) . = # - + \\ / : ~ @ ? > * $ 0 1 2 3 4 5 6 7 8 9"
+_ISOTOPES = "2H 3H 11C 13C 14C 11CH3 13CH3 14CH3 14CH2 15N 17O 18O 18F 32P 35S 123I 125I 131I 99Tc 99Tc+4"
+_ROLES = {
+    "start": ("<cls>", "<bos>", "<s>", "[CLS]"),
+    "end": ("<eos>", "</s>", "[SEP]"),
+    "pad": ("<pad>", "[PAD]"),
+    "mask": ("<mask>", "[MASK]"),
+    "unk": ("<unk>", "[UNK]"),
+}
+
+
+@cache
+def atoms() -> Alphabet:
+    """Tokens of the pattern, bracket atoms of organic chemistry, every element alone and charged, some isotopes, and the parts
+    of which any other bracket atom is put together. The order never changes."""
+    tokens = [*SPECIAL, *_BARE.split(), *(f"%{number:02d}" for number in range(10, 100))]
+    hydrogens, charges = ("", "H", "H2", "H3", "H4"), ("", "+", "-", "+2", "-2", "++", "--")
+    tokens += [f"[{symbol}{turn}{h}{charge}]" for symbol, turn, h, charge in product("CNPS", ("@", "@@"), ("", "H"), ("", "+"))]
+    common = ("C", "N", "O", "S", "P", "B", "Si", "Se", "c", "n", "o", "s", "p", "b", "se")
+    tokens += [f"[{symbol}{h}{charge}]" for symbol, h, charge in product(common, hydrogens, charges[:3])]
+    tokens += [f"[{turn}]" for turn in ("Si@", "Si@@", "Se@", "Se@@", "As@", "As@@")]
+    tokens += [f"[{symbol}{charge}]" for symbol, charge in product((*ELEMENTS, "*"), (*charges, "+3", "+++", "+4"))]
+    tokens += [f"[{isotope}]" for isotope in _ISOTOPES.split()]
+    return _alphabet(dict.fromkeys([*tokens, "[", "]", "@@", *SYMBOLS]))
+
+
+@cache
+def characters() -> Alphabet:
+    """All printable characters of ASCII but the blank."""
+    tokens = [*SPECIAL, *map(chr, range(33, 127))]
+    return _alphabet(tokens)
+
+
+def from_file(path: str | Path) -> Alphabet:
+    """One token a line, ids in their order; special tokens by the names that they usually have. UserError without a mask token,
+    and for a line that is empty or stands there twice."""
+    try:
+        tokens = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"modality.vocab={path} cannot be read: {error}") from None
+    return of(tokens, f"modality.vocab={path}")
+
+
+def of(tokens: list[str], where: str) -> Alphabet:
+    """The alphabet of a list of tokens; ``where`` names it in errors."""
+    if not any(name in tokens for name in _ROLES["mask"]) or "" in tokens:
+        what = "has an empty line" if "" in tokens else "has no mask token"
+        raise UserError(f"{where} {what}; expected one token a line, {' or '.join(_ROLES['mask'])} among them")
+    return _alphabet(tokens)
+
+
+def _alphabet(tokens: Iterable[str]) -> Alphabet:
+    """Special tokens are those with a name that such tokens usually have."""
+    tokens = tuple(tokens)
+    start, end, pad, mask, unk = (next((name for name in names if name in tokens), None) for names in _ROLES.values())
+    return Alphabet.named(tokens, start=start, end=end, pad=pad, mask=mask, unk=unk)

@@ -1,0 +1,41 @@
+"""The published alphabets of proteins, with ids as their models have them."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import product
+from typing import Literal
+
+from maskedmod.alphabet import Alphabet
+
+Name = Literal["esm", "iupac", "saprot"]
+
+RESIDUES = "LAGVSERTIDPKQNFYMHWC"
+"""The twenty amino acids, in the order of ESM's ids."""
+RARE = "XBUZO"
+"""Unknown, D or N, selenocysteine, E or Q, pyrrolysine."""
+FOLDSEEK_RESIDUES = "ACDEFGHIKLMNPQRSTVWY#"
+FOLDSEEK_STATES = "pynwrqhgdlvtmfsaeikc#"
+"""The twenty states of Foldseek's 3Di alphabet (van Kempen et al. 2024) as SaProt writes them; ``#`` is an unknown one."""
+
+
+@cache
+def alphabet(name: Name) -> Alphabet:
+    """``esm``: 33 tokens of ESM-1b and ESM-2 (Lin et al. 2023). ``iupac``: 30 tokens of TAPE (Rao et al. 2019). ``saprot``: 446
+    tokens, a residue and the state of its structure each (Su et al. 2024); ``#p`` is a hidden residue of known structure."""
+    if name == "esm":
+        tokens = ["<cls>", "<pad>", "<eos>", "<unk>", *RESIDUES, *RARE, ".", "-", "<null_1>", "<mask>"]
+        return Alphabet.named(
+            tokens, start="<cls>", end="<eos>", pad="<pad>", mask="<mask>", unk="<unk>", standard=RESIDUES,
+            also_special=["<null_1>"],
+        )  # fmt: skip
+    if name == "iupac":
+        tokens = ["<pad>", "<mask>", "<cls>", "<sep>", "<unk>", *"ABCDEFGHIKLMNOPQRSTUVWXYZ"]
+        return Alphabet.named(
+            tokens, start="<cls>", end="<sep>", pad="<pad>", mask="<mask>", unk="<unk>", standard=sorted(RESIDUES)
+        )
+    pairs = [residue + state for residue, state in product(FOLDSEEK_RESIDUES, FOLDSEEK_STATES)]
+    return Alphabet.named(
+        ["<cls>", "<pad>", "<eos>", "<unk>", "<mask>", *pairs], start="<cls>", end="<eos>", pad="<pad>", mask="<mask>",
+        unk="<unk>", standard=[pair for pair in pairs if "#" not in pair],
+    )  # fmt: skip
