@@ -19,7 +19,7 @@ window=optimal    sequences over the model's length: a window centred on the res
 offset=1          number of the wild type's first residue
 bad=error         a row that does not fit the wild type stops; skip: it has no score and is listed in OUTPUT.rejected.jsonl
 name=NAME         the new column (default: the method)
-batch_tokens=8192 tokens at a time
+batch_tokens=4096 tokens at a time
 device=NAME       cpu, cuda, ... (default: a GPU when there is one)
 """
 
