@@ -26,6 +26,7 @@ device=NAME       cpu, cuda, ... (default: a GPU when there is one)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from maskedmod.config import split_words
 from maskedmod.errors import UserError, unknown
@@ -53,6 +54,7 @@ def run(words: Sequence[str]) -> int:
     from maskedmod.score.run import Request
     from maskedmod.score.run import run as score
 
-    done = score(Request(**{key: value if key in NUMBERS else str(value) for key, value in given.items()}))
+    settings: dict[str, Any] = {key: value if key in NUMBERS else str(value) for key, value in given.items()}
+    done = score(Request(**settings))
     print("\n".join(done.lines))
     return 0
