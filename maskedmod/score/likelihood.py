@@ -21,7 +21,7 @@ from maskedmod.targets.token_ids import TokenIds
 from maskedmod.tokens import Layout, Tokens, Where
 
 BATCH_TOKENS = 1 << 12
-"""Tokens that are encoded at a time. On a CPU larger batches are slower; a GPU likes more."""
+"""Tokens that are encoded at a time; memory grows with them."""
 
 
 @dataclass(frozen=True)
