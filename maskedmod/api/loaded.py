@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from maskedmod.masks import Mask
+    from maskedmod.score import Filled, Method, Scan, Scores
     from maskedmod.zoo.report import Report
 
 
@@ -141,6 +142,24 @@ class Loaded:
             raise UserError("these weights have no regression of contacts; files of ESM have one, or a second file beside them")
         with evaluating(self.model):
             return contacts(encoder, tokens, extras["contact.weight"], extras["contact.bias"])
+
+    def score(self, wildtype: str | None, mutants: Sequence[str], method: Method = "masked-marginals", **more: Any) -> Scores:
+        """Scores of mutants of a protein; see ``maskedmod.score.score``."""
+        from maskedmod.score import score
+
+        return score(self, wildtype, mutants, method, **more)
+
+    def scan(self, wildtype: str, method: Method = "masked-marginals", **more: Any) -> Scan:
+        """Scores of all single mutants of a protein, and their heat map; see ``maskedmod.score.scan``."""
+        from maskedmod.score import scan
+
+        return scan(self, wildtype, method, **more)
+
+    def fill(self, text: str, top: int = 5) -> list[Filled]:
+        """The likeliest tokens at every ``<mask>`` of a sequence; see ``maskedmod.score.fill``."""
+        from maskedmod.score import fill
+
+        return fill(self, text, top)
 
     def export(self, layout: str, path: str | Path | None = None, version: int = 5) -> dict[str, Tensor]:
         """The weights in a published layout, ``fair_esm`` or ``hf_esm``, also written to ``path``: see ``zoo.export``."""

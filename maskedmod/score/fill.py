@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Filled:
-    """``place``: of the hidden token, counted from 0 without cls. ``tokens`` and their ``probabilities`` (of the whole vocabulary), the
-    likeliest first."""
+    """``place``: of the hidden token, counted from 0 without cls. ``tokens``, the likeliest first, and their ``probabilities``
+    among the whole vocabulary."""
 
     place: int
     tokens: tuple[str, ...]
@@ -30,13 +30,13 @@ class Filled:
 
 
 def fill(loaded: Loaded, text: str, top: int = 5) -> list[Filled]:
-    """The ``top`` likeliest tokens at every mask of ``text``, which is written ``<mask>`` or as the alphabet names it: residues of a
+    """The ``top`` likeliest tokens at every mask of ``text``, written ``<mask>`` or as the alphabet names it: residues of a
     protein, atoms and bonds of a SMILES. All masks are hidden in one pass, each is answered without the others' answers.
 
     UserError without a mask, for text that cannot be read, or a model without a masked-language head."""
     model = Likelihood(loaded.model)
-    alphabet = loaded.modality.alphabet
-    assert alphabet is not None and alphabet.mask is not None
+    alphabet = model.alphabet
+    assert alphabet.mask is not None
     if top < 1:
         raise UserError(f"top={top}: must be at least 1")
     names = {"<mask>", alphabet.tokens[alphabet.mask]}
@@ -50,9 +50,7 @@ def fill(loaded: Loaded, text: str, top: int = 5) -> list[Filled]:
     places = tuple(int(end) + number for number, end in enumerate(ends))
     limit: int | None = getattr(loaded.modality, "max_length", None)
     if limit is not None and len(ids) > limit:
-        raise UserError(
-            f"the text has {len(ids)} tokens, the model's modality.max_length is {limit}; give it the part around the masks"
-        )
+        raise UserError(f"the text has {len(ids)} tokens, modality.max_length is {limit}: give the part around the masks")
     with evaluating(loaded.model):
         (found,) = model([Look(ids, places)])
     content = torch.tensor([i for i in range(len(alphabet)) if i not in alphabet.special and i != alphabet.unk])

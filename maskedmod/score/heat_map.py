@@ -33,8 +33,8 @@ class Sizes:
 
 
 def heat_map(scan: Scan, title: str = "") -> Any:
-    """A PIL image. Blue is likelier than the wild type, red less likely; pseudo-perplexities are shown relative to the wild type's,
-    with the sign turned. The wild type's own residues are dots. Colours end at the 99th percentile of the absolute values."""
+    """A PIL image. Blue is likelier than the wild type, red less likely; pseudo-perplexities are shown as ``shown`` says. The
+    wild type's own residues are dots. Colours end at the 99th percentile of the absolute values."""
     values, name = shown(scan)
     reach = max(float(np.nanpercentile(np.abs(values), 99)), 1e-9) if np.isfinite(values).any() else 1.0
     sizes = Sizes.of(len(scan.wildtype))
@@ -92,10 +92,10 @@ def _bar(canvas: Canvas, y: int, reach: float) -> None:
     ramp = _colours(np.linspace(-1, 1, BAR)[None])
     canvas.image.paste(Image.fromarray(ramp).resize((BAR, 12), Image.Resampling.NEAREST), (x0, y))
     canvas.pen.rectangle((x0 - 1, y - 1, x0 + BAR, y + 12), outline=RULE)
-    for share, text in ((0.0, f"≤ {-reach:.2g}"), (0.5, "0"), (1.0, f"≥ {reach:.2g}")):
+    for share, text in ((0.0, f"{-reach:.2g} or less"), (0.5, "0"), (1.0, f"{reach:.2g} or more")):
         _centred(canvas, x0 + share * BAR, y + 22, text, 12, INK)
-    _centred(canvas, x0 + BAR / 4, y + 37, "less likely", 11, SOFT)
-    _centred(canvas, x0 + BAR * 3 / 4, y + 37, "likelier", 11, SOFT)
+    _centred(canvas, x0 + BAR / 4, y + 37, "less likely", 12, SOFT)
+    _centred(canvas, x0 + BAR * 3 / 4, y + 37, "likelier", 12, SOFT)
 
 
 def _centred(canvas: Canvas, x: float, y: float, words: str, size: int, colour: Sequence[int]) -> None:

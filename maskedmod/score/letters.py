@@ -12,16 +12,14 @@ from maskedmod.errors import UserError
 class Letters:
     """The letter of a token is its first character: ``A`` of ``A``, and of ``Ap`` (residue and state of its structure).
 
-    ``names``: letters that a residue can be mutated to, in the order of the alphabet: those with an id each (X and the rare ones
-    too). ``standard``: the ones among them that a scan tries, in the order of the letters. UserError for an alphabet whose standard
-    tokens differ in length (words, atoms), which has no such letters.
+    ``names``: letters that a residue can be mutated to, X and the rare ones too, in the order of the alphabet. ``standard``:
+    those among them that a scan tries, sorted. UserError for an alphabet whose standard tokens differ in length (words, atoms),
+    which has no such letters.
     """
 
     def __init__(self, alphabet: Alphabet) -> None:
         if len({len(alphabet.tokens[i]) for i in alphabet.standard}) != 1:
-            raise UserError(
-                "mutants are scored for alphabets of single letters (proteins); the tokens of this one differ in length"
-            )
+            raise UserError("mutants are of alphabets of single letters (proteins); the tokens of this one differ in length")
         self.alphabet = alphabet
         size = len(alphabet.tokens[alphabet.standard[0]])
         usual = [i not in alphabet.special and len(token) == size for i, token in enumerate(alphabet.tokens)]

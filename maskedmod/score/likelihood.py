@@ -11,14 +11,17 @@ from torch import Tensor
 from maskedmod.alphabet import Alphabet
 from maskedmod.api.features import device_of
 from maskedmod.apply import Seen
+from maskedmod.context import View
 from maskedmod.errors import UserError
-from maskedmod.heads.lm import Lm
-from maskedmod.model import MaskedModel
+from maskedmod.masking import packed_from_masked
+from maskedmod.modality import Modality
+from maskedmod.model import MaskedModel, Objective
 from maskedmod.packing import eligible_of, positions
-from maskedmod.tokens import Layout, Tokens
+from maskedmod.targets.token_ids import TokenIds
+from maskedmod.tokens import Layout, Tokens, Where
 
-BATCH_TOKENS = 1 << 13
-"""Tokens that are encoded at a time: larger batches are no faster on a CPU."""
+BATCH_TOKENS = 1 << 12
+"""Tokens that are encoded at a time; memory grows with them."""
 
 
 @dataclass(frozen=True)
@@ -31,23 +34,28 @@ class Look:
     hidden: bool = True
 
 
+def alphabet_of(modality: Modality) -> Alphabet | None:
+    """The alphabet; some modalities make theirs when ``letters`` is first asked for."""
+    return modality.alphabet or getattr(modality, "letters", None)
+
+
 class Likelihood:
     """Log probabilities over all ids, ``log_softmax`` over the whole vocabulary as in ESM's own code.
 
-    ``ends``: tokens before and after every sequence. Every packed copy has the token-dropout ratio of its own masks. Only the wanted
-    places go through the head. UserError for a model that does not predict the ids of its alphabet, or reads in one direction.
+    Sequences stand between cls and eos, and each has the token dropout of its own masks. Only the wanted places go through the
+    head. UserError for a model that does not predict the ids of its alphabet, or reads in one direction.
     """
 
     def __init__(self, model: MaskedModel, batch_tokens: int = BATCH_TOKENS) -> None:
-        alphabet = model.modality.alphabet
-        heads = [module for module in model.objectives.modules() if isinstance(module, Lm)]
-        if alphabet is None or alphabet.mask is None or not heads or heads[0].outputs != len(alphabet):
-            raise UserError("this needs a masked language model: a modality with an alphabet and head=lm that predicts its ids")
+        alphabet = alphabet_of(model.modality)
+        found = [one for one in model.objectives.children() if isinstance(one, Objective) and isinstance(one.target, TokenIds)]
+        if alphabet is None or alphabet.mask is None or not found:
+            raise UserError("this needs a masked language model: a modality with an alphabet, and target=token_ids")
         if model.encoder.sees == "visible" or getattr(model.encoder, "causal", False):
             raise UserError("this needs an encoder that sees mask tokens and looks both ways (encoder.sees, encoder.causal)")
         if batch_tokens < 1:
             raise UserError(f"batch_tokens={batch_tokens}: must be at least 1")
-        self.model, self.alphabet, self.head, self.batch_tokens = model, alphabet, heads[0], batch_tokens
+        self.model, self.alphabet, self.head, self.batch_tokens = model, alphabet, found[0].head, batch_tokens
         self.before = torch.tensor([] if alphabet.cls is None else [alphabet.cls], dtype=torch.long)
         self.after = torch.tensor([] if alphabet.eos is None else [alphabet.eos], dtype=torch.long)
 
@@ -61,7 +69,8 @@ class Likelihood:
         for group in self._groups(looks):
             tokens, hidden, wanted = _packed(group, self.before, self.after, self.alphabet, device_of(self.model))
             latent = self.model.encoder(Seen(tokens, hidden=hidden))
-            scores = self.head.logits(latent.tokens[wanted]).float().log_softmax(-1).cpu()
+            view = View(tokens, tokens, packed_from_masked(hidden), latent)
+            scores = self.head(view, Where(wanted)).float().log_softmax(-1).cpu()
             yield from scores.split([len(look.places) for look in group])
 
     def _groups(self, looks: Iterable[Look]) -> Iterator[list[Look]]:
@@ -79,8 +88,8 @@ class Likelihood:
 
 def _packed(
     group: list[Look], before: Tensor, after: Tensor, alphabet: Alphabet, device: torch.device
-) -> tuple[Tokens, Tensor | None, Tensor]:
-    """Tokens of a batch, bool ``[L]`` hidden places (None: no place), int64 ``[T]`` wanted places."""
+) -> tuple[Tokens, Tensor, Tensor]:
+    """Tokens of a batch, bool ``[L]`` hidden places, int64 ``[T]`` wanted places."""
     pieces, wanted, masked, at = [], [], [], 0
     for look in group:
         pieces += [before, look.ids, after]
@@ -93,9 +102,6 @@ def _packed(
     cu = torch.tensor(lengths, dtype=torch.int32).cumsum(0, dtype=torch.int32).to(device)
     layout = Layout(cu_seqlens=cu, max_seqlen=max(lengths))
     tokens = Tokens(ids, positions(layout, len(ids)), layout, eligible_of(ids, alphabet))
-    hidden = None
-    if masked:
-        hidden = torch.zeros(len(ids), dtype=torch.bool)
-        hidden[masked] = True
-        hidden = hidden.to(device)
-    return tokens, hidden, torch.tensor(wanted, device=device)
+    hidden = torch.zeros(len(ids), dtype=torch.bool)
+    hidden[masked] = True
+    return tokens, hidden.to(device), torch.tensor(wanted, device=device)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from maskedmod.score.letters import Letters
@@ -30,13 +30,13 @@ def start(place: int, length: int, most: int | None) -> int:
 
 def marginals(
     model: Likelihood, letters: Letters, ids: Tensor, places: Sequence[int], method: Method, most: int | None, say: Say
-) -> Tensor:
+) -> np.ndarray[Any, Any]:
     """Log probability of every letter at the asked places of a wild type, float64 ``[n, len(letters.names)]``, elsewhere NaN.
 
     ``masked-marginals``: a pass for each place, which alone is hidden in it; ``wt-marginals``: one pass with nothing hidden (in a
-    sequence longer than ``most``, one for each window). Meier et al. 2021, section 3 (eq. 1 and 3 for single mutations).
+    sequence longer than ``most``, one for each window). Meier et al. 2021, whose sums over several mutations these are.
     """
-    table = torch.full((len(ids), len(letters.names)), float("nan"), dtype=torch.float64)
+    table = np.full((len(ids), len(letters.names)), np.nan)
     looks, owners = [], []
     for first, group in _by_window(places, len(ids), most).items():
         window = ids[first : len(ids) if most is None else first + most]
@@ -44,18 +44,18 @@ def marginals(
             looks.append(Look(window, tuple(place - first for place in own), hidden=method == "masked-marginals"))
             owners.append(own)
     for own, found in zip(owners, model(looks), strict=True):
-        table[own] = letters.log_probs(found).double()
+        table[own] = letters.log_probs(found).numpy()
         say(1)
     return table
 
 
-def added(table: Tensor, letters: Letters, changes: Iterable[Change]) -> float:
+def added(table: np.ndarray[Any, Any], letters: Letters, changes: Iterable[Change]) -> float:
     """Sum of ``log p(new) - log p(old)`` over the changes: 0 without any."""
-    return math.fsum(float(table[c.place, letters.place[c.new]] - table[c.place, letters.place[c.old]]) for c in changes)
+    return math.fsum(table[c.place, letters.place[c.new]] - table[c.place, letters.place[c.old]] for c in changes)
 
 
 def pseudo_perplexities(model: Likelihood, sequences: Sequence[Tensor], most: int | None, say: Say) -> list[float]:
-    """``exp(-1/n sum_i log p(x_i | all others))`` of every sequence (Salazar et al. 2020, eq. 4): a pass for each residue, all
+    """``exp(-1/n sum_i log p(x_i | all others))`` of every sequence (Salazar et al. 2020): a pass for each residue, all
     residues counted, cls and eos not. Float64 sums; equal sequences are computed once."""
     distinct = {tuple(ids.tolist()): ids for ids in sequences}
 

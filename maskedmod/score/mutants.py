@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from torch import Tensor
@@ -19,7 +20,7 @@ SEPARATORS = re.compile(r"\s*[:,;_]\s*")
 Kind = Literal["mutants", "sequences"]
 
 
-class BadMutant(ValueError):
+class BadMutant(ValueError):  # noqa: N818
     """A mutant that does not fit the wild type; the message says why."""
 
 
@@ -34,8 +35,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Mutant:
-    """``changes``: of the wild type, none for the wild type itself; None for a sequence of another length. ``ids`` int64 ``[n]``: the
-    whole sequence without cls and eos."""
+    """``changes``: of the wild type, none for the wild type itself; None for a sequence of another length. ``ids`` int64 ``[n]``:
+    the whole sequence without cls and eos."""
 
     changes: tuple[Change, ...] | None
     ids: Tensor
@@ -49,12 +50,13 @@ class WildType:
     letters: Letters
     offset: int = 1
 
-    @property
+    @cached_property
     def text(self) -> str:
         return self.letters.text(self.ids)
 
     def mutant(self, name: str) -> Mutant:
-        """``A24G``, several as ``A24G:C30D`` (or with ``,`` ``;`` ``_``), or a word for the wild type. BadMutant says what is wrong."""
+        """``A24G``, several as ``A24G:C30D`` (or with ``,`` ``;`` ``_``), or a word for the wild type. BadMutant says what is
+        wrong."""
         if name.strip().lower() in WILD:
             return Mutant((), self.ids)
         if not name.strip():

@@ -50,7 +50,7 @@ class Request:
 
 @dataclass
 class Done:
-    """``files`` written, the first is the table; ``lines`` for the reader; ``about``: settings and counts, as ``OUTPUT.meta.json``."""
+    """``files`` written, the table first; ``lines`` for the reader; ``about``: settings and counts, for ``OUTPUT.meta.json``."""
 
     files: list[Path]
     lines: list[str]

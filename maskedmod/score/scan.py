@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class Scan:
-    """``values`` float64 ``[n, len(residues)]``: the score of every residue at every place of ``wildtype``, as ``score`` gives it for
-    that single mutant; at the wild type's own residue that of the wild type. ``offset``: the number of the first residue."""
+    """``values`` float64 ``[n, len(residues)]``: the score of every residue at every place of ``wildtype``, as ``score`` gives it
+    for that single mutant; at the wild type's own residue that of the wild type. ``offset``: the number of the first residue."""
 
     values: np.ndarray[Any, Any]
     wildtype: str
@@ -70,8 +70,8 @@ def scan(
         with evaluating(loaded.model), progress(total, method) as bar:
             table = methods.marginals(subject.model, subject.letters, wild.ids, places, method, subject.most, bar.update)
         own = [subject.letters.place.get(letter) for letter in wild.text]
-        base = np.array([np.nan if column is None else float(table[i, column]) for i, column in enumerate(own)])
-        values = table[:, [subject.letters.place[letter] for letter in residues]].numpy() - base[:, None]
+        base = np.array([np.nan if column is None else table[i, column] for i, column in enumerate(own)])
+        values = table[:, [subject.letters.place[letter] for letter in residues]] - base[:, None]
     return Scan(values, wild.text, residues, method, subject.windows(len(wild.ids)), offset, notes)
 
 

@@ -47,8 +47,7 @@ class Subject:
             raise unknown("window", str(window), WINDOWS)
         self.loaded, self.method = loaded, method
         self.model = Likelihood(loaded.model, batch_tokens)
-        assert loaded.modality.alphabet is not None
-        self.letters = Letters(loaded.modality.alphabet)
+        self.letters = Letters(self.model.alphabet)
         self.limit: int | None = getattr(loaded.modality, "max_length", None)
         self.most = self.limit if window == "optimal" else None
 
@@ -70,13 +69,13 @@ class Subject:
             return f"optimal: not needed, the longest sequence has {longest} of {self.most} residues"
         return f"optimal: {self.most} residues, with cls and eos, centred on the residue as nearly as the ends allow"
 
-    def compute(self, wild: WildType | None, mutants: Sequence[Mutant], quiet: bool | None = None) -> list[float]:
+    def compute(self, wild: WildType | None, mutants: Sequence[Mutant]) -> list[float]:
         """A number for every mutant."""
         places = sorted({change.place for mutant in mutants for change in mutant.changes or ()})
         sequences = [mutant.ids for mutant in mutants]
         length = 0 if wild is None else len(wild.ids)
         total = methods.passes(self.method, places, sequences, length, self.most)
-        with evaluating(self.loaded.model), progress(total, self.method, quiet) as bar:
+        with evaluating(self.loaded.model), progress(total, self.method) as bar:
             if self.method == "pseudo-perplexity":
                 return methods.pseudo_perplexities(self.model, sequences, self.most, bar.update)
             assert wild is not None
@@ -84,9 +83,9 @@ class Subject:
             return [methods.added(table, self.letters, mutant.changes or ()) for mutant in mutants]
 
 
-def progress(total: int, method: str, quiet: bool | None = None) -> AbstractContextManager[Any]:
-    """A bar over passes of the model, on a terminal only; ``quiet``: never."""
-    return tqdm(total=total, unit="sequence", desc=method, disable=quiet, leave=False)
+def progress(total: int, method: str) -> AbstractContextManager[Any]:
+    """A bar over passes of the model, on a terminal only."""
+    return tqdm(total=total, unit="sequence", desc=method, disable=None, leave=False)
 
 
 def score(
@@ -104,11 +103,12 @@ def score(
     """Score mutants of a wild type.
 
     ``wildtype``: its sequence; None only for pseudo-perplexities of whole sequences. ``mutants``: ``A24G``, several as
-    ``A24G:C30D``, ``WT``, or whole sequences (``kind``: which; None: seen from them). ``offset``: the number of the wild type's first
-    residue. ``method``: ``wt-marginals`` and ``masked-marginals`` are sums of ``log p(new) - log p(old)``, higher is likelier and
-    the wild type 0; ``pseudo-perplexity`` is that of the mutant itself, lower is likelier. ``window``: of sequences longer than
-    the model's ``max_length``, see ``methods.start``; ``full``: no cut. ``bad``: a mutant that does not fit is a UserError that
-    names it (``error``), or NaN and listed (``skip``). ``name``: of a mutant in messages, by its number.
+    ``A24G:C30D``, ``WT``, or whole sequences (``kind``: which; None: seen from them). ``offset``: the number of the wild type's
+    first residue. ``method``: ``wt-marginals`` and ``masked-marginals`` are sums of ``log p(new) - log p(old)``, higher is
+    likelier and the wild type 0; ``pseudo-perplexity`` is that of the mutant itself, lower is likelier.
+    ``window``: of sequences longer than the model's ``max_length``, see ``methods.start``; ``full``: no cut. ``bad``: a mutant
+    that does not fit is a UserError that names it (``error``), or NaN and listed (``skip``). ``name``: of a mutant in messages,
+    by its number.
     """
     if bad not in ("error", "skip"):
         raise UserError(f"bad={bad!r}: accepted are error, skip")

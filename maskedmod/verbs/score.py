@@ -19,13 +19,14 @@ window=optimal    sequences over the model's length: a window centred on the res
 offset=1          number of the wild type's first residue
 bad=error         a row that does not fit the wild type stops; skip: it has no score and is listed in OUTPUT.rejected.jsonl
 name=NAME         the new column (default: the method)
-batch_tokens=8192 tokens at a time
+batch_tokens=4096 tokens at a time
 device=NAME       cpu, cuda, ... (default: a GPU when there is one)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from maskedmod.config import split_words
 from maskedmod.errors import UserError, unknown
@@ -53,6 +54,7 @@ def run(words: Sequence[str]) -> int:
     from maskedmod.score.run import Request
     from maskedmod.score.run import run as score
 
-    done = score(Request(**{key: value if key in NUMBERS else str(value) for key, value in given.items()}))
+    settings: dict[str, Any] = {key: value if key in NUMBERS else str(value) for key, value in given.items()}
+    done = score(Request(**settings))
     print("\n".join(done.lines))
     return 0
