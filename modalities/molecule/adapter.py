@@ -165,7 +165,7 @@ class Molecule(Modality):
         return torch.from_numpy(rows).to(batch["ids"].device)
 
     def groupings(self) -> Mapping[str, Grouping]:
-        """The scaffold splits of the literature, which are four different ones, see docs/molecules.md."""
+        """The scaffold splits of the literature, which are four different ones, see docs/molecule.md."""
         flat, chiral = _grouped_by(False), _grouped_by(True)
         return {
             "scaffold_deepchem": Grouping(flat, "largest_first"),

@@ -31,8 +31,9 @@ class Protein(Modality):
     ``alphabet``: ids of ``esm`` (33 tokens), ``iupac`` (TAPE, 30) or ``saprot`` (446 pairs of residue and structure).
     ``max_length``: residues that the model sees at once, cls and eos not counted: training cuts longer proteins at random, anew
     every epoch, and features of longer ones come from overlapping windows; null: no limit. ``overlap``: residues that two
-    windows share. ``gaps``: ``-`` and ``.`` are dropped, or kept as tokens. ``rare``: B, Z, U and O keep their ids, or are read
-    as ``x``. Letters are read by the rules of ``reading.Rules``. UserError for values that do not fit.
+    windows share; null: a quarter of ``max_length``. ``gaps``: ``-`` and ``.`` are dropped, or kept as tokens. ``rare``: B, Z, U
+    and O keep their ids, or are read as ``x``. Letters are read by the rules of ``reading.Rules``. UserError for values that do
+    not fit.
     """
 
     columns = ("sequence", "seq", "protein", "protein_sequence", "primary", "aa_sequence", "aa_seq", "mutated_sequence")
@@ -42,13 +43,14 @@ class Protein(Modality):
         self,
         alphabet: Name = "esm",
         max_length: int | None = 1022,
-        overlap: int = 256,
+        overlap: int | None = None,
         gaps: Literal["drop", "keep"] = "drop",
         rare: Literal["keep", "x"] = "keep",
     ) -> None:
         super().__init__()
         if max_length is not None and max_length < 1:
             raise UserError(f"max_length is {max_length}; expected 1 or more, or null for no limit")
+        overlap = (max_length or 0) // 4 if overlap is None else overlap
         if overlap < 0 or (max_length is not None and overlap >= max(max_length, 2)):
             raise UserError(f"overlap is {overlap}; expected 0 or more and less than max_length, {max_length}")
         if gaps == "keep" and alphabet != "esm":
