@@ -102,7 +102,7 @@ def _loads(libraries: list[Path]) -> bool:
 
 
 def _repair_both() -> bool:
-    """transformers imports torchvision and, for audio models, torchaudio."""
+    """transformers imports torchvision and, for audio models, torchaudio; peft imports transformers."""
     mended = [repair_torchvision(), repair_torchaudio()]
     return any(mended)
 
@@ -112,4 +112,5 @@ _REPAIRS: dict[str, Callable[[], bool]] = {
     "torchaudio": repair_torchaudio,
     "timm": repair_torchvision,
     "transformers": _repair_both,
+    "peft": _repair_both,
 }

@@ -129,11 +129,7 @@ class Attention(nn.Module):
 
     def _qkv(self, x: Tensor, who: Who) -> tuple[Tensor, Tensor, Tensor]:
         """Dense: ``[M, heads, n, d]`` each; packed: ``[n, heads, d]`` each."""
-        bias: Tensor | None = self.qkv.bias
-        if self.q_bias is not None and self.v_bias is not None:
-            bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
-        qkv = F.linear(x, self.qkv.weight, bias).unflatten(-1, (3, self.heads, -1))
-        q, k, v = qkv.unbind(-3)
+        q, k, v = self._projected(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
         q, k = self.q_norm(q), self.k_norm(k)
         if who.cu_seqlens is None:
             q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
@@ -142,6 +138,16 @@ class Attention(nn.Module):
                 q, k = pairs_apart(q), pairs_apart(k)
             q, k = rotate(q, who.rotary), rotate(k, who.rotary)
         return q, k, v
+
+    def _projected(self, x: Tensor) -> Tensor:
+        """``[..., 3 D]``. The layer itself is called, as another one may stand in its place (an adapter around it)."""
+        if self.q_bias is None or self.v_bias is None:
+            return self.qkv(x)  # type: ignore[no-any-return]
+        bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
+        if type(self.qkv) is nn.Linear:
+            return F.linear(x, self.qkv.weight, bias)  # one kernel
+        out: Tensor = self.qkv(x)
+        return out + bias.to(out.dtype)
 
 
 def pairs_apart(x: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ checkpoint=PATH   a run folder, one checkpoint in it, or published weights; seve
 protocol=NAME     knn (k=20 temperature=0.07), linear (grid=[C, ...]), svm (grid, inner=5), ridge (grid=[alpha, ...], numbers),
                   finetune, linear_lars (a linear layer on the frozen encoder): epochs, steps, lr, base_lr, min_lr, warmup,
                   weight_decay, clip, augment=yes, task=auto, precision=fp32, threads; finetune also layer_decay=0.75,
-                  drop_path=0.1, mixup=0, cutmix=0, smoothing=0.1, ema=0
+                  drop_path=0.1, mixup=0, cutmix=0, smoothing=0.1, ema=0, and adapters: lora_rank=0, lora_alpha=16,
+                  lora_dropout=0, lora_targets=[qkv,proj]
 data=, data.*     laid over the run's recipe; the parts are the source's own (train, val)
 seeds=3           random initialisations, and draws of the part that settings are chosen on
 split=NAME        a named split over all samples in place of the source's: random, or one of the modality's (of molecules:
@@ -44,7 +45,7 @@ ARGUMENTS: dict[str, Any] = {
     "k": int, "temperature": float, "grid": list, "inner": int, "iterations": int, "epochs": float, "steps": int, "lr": float,
     "base_lr": float, "min_lr": float, "warmup": float, "weight_decay": float, "layer_decay": float, "drop_path": float,
     "mixup": float, "cutmix": float, "smoothing": float, "ema": float, "clip": float, "augment": bool, "task": str,
-    "precision": str, "threads": int,
+    "precision": str, "threads": int, "lora_rank": int, "lora_alpha": float, "lora_dropout": float, "lora_targets": tuple,
 }  # fmt: skip
 KEYS = ("checkpoint", "protocol", "data", *KINDS, *ARGUMENTS, "output")
 
@@ -87,10 +88,14 @@ def _typed(key: str, value: Any, kind: type) -> Any:
         numbers = value if isinstance(value, list) else [value]
         if all(type(number) in (int, float) for number in numbers):
             return [float(number) for number in numbers]
+    elif kind is tuple:
+        words = value if isinstance(value, list) else [value]
+        if words and all(isinstance(word, str) for word in words):
+            return tuple(words)
     elif type(value) is kind:
         return value
     what = {int: "an integer", float: "a number", str: "a word", bool: "yes or no",
-            list: "a list of numbers such as [0.01,0.1,1]"}[kind]  # fmt: skip
+            list: "a list of numbers such as [0.01,0.1,1]", tuple: "a list of names such as [qkv,proj]"}[kind]  # fmt: skip
     raise UserError(f"{key} expects {what}, got {value!r}")
 
 

@@ -110,14 +110,15 @@ def test_a_trial_is_done_once_and_anew_under_other_settings(tmp_path: Path, caps
     assert "starts anew" in capsys.readouterr().err and len((out / "metrics.jsonl").read_text().splitlines()) == 7
 
 
-def test_an_interrupted_trial_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("more", [{}, {"lora_rank": 2, "lora_dropout": 0.1}])
+def test_an_interrupted_trial_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]) -> None:
     """Stopped by a signal in the middle: the answers are those of a trial that was not."""
     import signal
 
     from maskedmod.evaluate.finetune.classifier import Classifier
     from maskedmod.train.stop import Interrupted
 
-    whole = answers(finetune(work(by_sign(TRAIN), steps=8, ema=0.9), tmp_path / "a"), records(TEST), 40)
+    whole = answers(finetune(work(by_sign(TRAIN), steps=8, ema=0.9, **more), tmp_path / "a"), records(TEST), 40)
     step = Classifier.after_step
 
     def stopping(self: Classifier, ctx: Any) -> None:
@@ -127,10 +128,11 @@ def test_an_interrupted_trial_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Classifier, "after_step", stopping)
     with pytest.raises(Interrupted):
-        finetune(work(by_sign(TRAIN), steps=8, ema=0.9), tmp_path / "b")
+        finetune(work(by_sign(TRAIN), steps=8, ema=0.9, **more), tmp_path / "b")
     assert (tmp_path / "b" / "checkpoints" / "step_00000004").is_dir()
     monkeypatch.setattr(Classifier, "after_step", step)
-    assert torch.equal(answers(finetune(work(by_sign(TRAIN), steps=8, ema=0.9), tmp_path / "b"), records(TEST), 40), whole)
+    again = answers(finetune(work(by_sign(TRAIN), steps=8, ema=0.9, **more), tmp_path / "b"), records(TEST), 40)
+    assert torch.equal(again, whole)
 
 
 def test_samples_that_cannot_be_read_are_replaced_and_listed(tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from maskedmod.compat import require
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.chosen import Chosen
 from maskedmod.evaluate.finetune.classifier import Rows
 from maskedmod.evaluate.finetune.options import Options
 from maskedmod.evaluate.finetune.raw import drawn, token_values
-from maskedmod.evaluate.finetune.saved import knows_drop_path, with_drop_path
+from maskedmod.evaluate.finetune.saved import FACTS, knows_drop_path, with_drop_path
 from maskedmod.evaluate.finetune.tokens import BEYOND, UNKNOWN, encode_tokens, is_per_token, on_eligible
 from maskedmod.evaluate.finetune.trial import Work, answers, finetune, fingerprint
 from maskedmod.evaluate.labels import Labels, encode
@@ -40,6 +41,8 @@ def evaluate_trained(
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+    if options.lora_rank:
+        require("peft", "lora")
     found = survey(checkpoints, data, settings)
     labels, rows = _labels(found, options)
     cuts = trials(found.table, labels, settings)
@@ -100,6 +103,7 @@ class Bench:
             "recipe": self.found.tree,
         }  # fmt: skip
         model, file = finetune(work, out, facts), out / "result.json"
+        self._note_adapters(out)
         if file.is_file():  # left by an earlier call with the same facts: others empty the folder
             return dict(json.loads(file.read_text(encoding="utf-8")))
         found = self._judge(answers(model, self._records(cut.test), self.settings.batch_size, self.settings.workers), cut)
@@ -107,6 +111,16 @@ class Bench:
         first = next(iter(found))
         sys.stderr.write(f"{out.name}: {first} {found[first]:.4f}\n")
         return found
+
+    def _note_adapters(self, out: Path) -> None:
+        o = self.options
+        if o.lora_rank:
+            told = json.loads((out / FACTS).read_text(encoding="utf-8"))
+            line = (
+                f"adapters of rank {o.lora_rank} on {', '.join(o.lora_targets)}: {told['trainable']:,} of {told['parameters']:,}"
+            )
+            if (note := f"{line} parameters learn") not in self.notes:
+                self.notes.append(note)
 
     def raw(self) -> Row:
         """The raw features under the best probe there is for them; there is nothing in them to train."""

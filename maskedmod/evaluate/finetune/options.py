@@ -13,12 +13,17 @@ from maskedmod.train.settings import TrainSettings
 TaskName = Literal["auto", "classes", "tags", "numbers", "tokens"]
 
 
+LORA = ("lora_rank", "lora_alpha", "lora_dropout", "lora_targets")
+
+
 @dataclass(frozen=True)
 class Options:
     """``epochs`` or ``steps``; ``lr`` (peak) or ``base_lr`` for 256 samples; ``warmup``: a share of the run below 1, epochs
     from 1 on. ``layer_decay``, ``drop_path``, ``mixup``, ``cutmix``, ``smoothing``: as in MAE (He et al. 2022, table 9), 1 and
     0 mean none. ``ema``: decay of an average of the weights, which then is judged; 0 none. ``augment``: the recipe's
-    augmentation in training. ``task``: what the labels are; auto reads it from them. ``frozen``: only the linear layer learns."""
+    augmentation in training. ``task``: what the labels are; auto reads it from them. ``frozen``: only the linear layer learns.
+    ``lora_rank``: the encoder learns through low-rank adapters alone, 0 without; ``lora_alpha``, ``lora_dropout`` as in LoRA (Hu
+    et al. 2021, section 4.1), ``lora_targets``: names of the linear layers of every block that get one."""
 
     frozen: bool = False
     epochs: float = 10.0
@@ -40,16 +45,21 @@ class Options:
     task: TaskName = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: int | None = None
+    lora_rank: int = 0
+    lora_alpha: float = 16.0
+    lora_dropout: float = 0.0
+    lora_targets: tuple[str, ...] = ("qkv", "proj")
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "steps", "batch_size", "lr", "base_lr", "layer_decay", "clip", "threads"):
+        object.__setattr__(self, "lora_targets", tuple(self.lora_targets))  # a list, as JSON has it
+        for name in ("epochs", "steps", "batch_size", "lr", "base_lr", "layer_decay", "clip", "threads", "lora_alpha"):
             number = getattr(self, name)
             if number is not None and number <= 0:
                 raise UserError(f"{name}={number}: must be above 0")
-        for name in ("min_lr", "warmup", "weight_decay", "mixup", "cutmix"):
+        for name in ("min_lr", "warmup", "weight_decay", "mixup", "cutmix", "lora_rank"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name}={getattr(self, name)}: must be 0 or more")
-        for name in ("drop_path", "smoothing", "ema"):
+        for name in ("drop_path", "smoothing", "ema", "lora_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name}={getattr(self, name)}: must be at least 0 and below 1")
         for name, accepted in (("task", get_args(TaskName)), ("precision", ("fp32", "bf16"))):
@@ -72,7 +82,8 @@ class Options:
         """What eval.json says of a trial."""
         length = {"steps": self.steps} if self.steps else {"epochs": self.epochs}
         rate = {"lr": self.lr} if self.lr else {"base_lr": self.base_lr}
-        return {**length, **rate, "batch_size": self.batch_size, "layer_decay": self.layer_decay, "drop_path": self.drop_path}
+        common = {"batch_size": self.batch_size, "layer_decay": self.layer_decay, "drop_path": self.drop_path}
+        return {**length, **rate, **common, **{name: getattr(self, name) for name in LORA if self.lora_rank}}
 
     def optimizer(self) -> Optimizer:
         """AdamW with MAE's betas, or LARS for the linear layer."""
@@ -95,7 +106,7 @@ DEFAULTS = {
 layers learn with base_lr 0.1 at batch 16384, that is lr 6.4. A step of LARS is a share of the weights' norm whatever the batch:
 6.4 is kept for small ones, since less hardly moves the layer in a short run."""
 
-_ENCODER_ONLY = ("frozen", "layer_decay", "drop_path", "mixup", "cutmix", "smoothing", "ema")
+_ENCODER_ONLY = ("frozen", "layer_decay", "drop_path", "mixup", "cutmix", "smoothing", "ema", *LORA)
 
 
 def keys(protocol: str) -> list[str]:
@@ -105,9 +116,14 @@ def keys(protocol: str) -> list[str]:
 
 
 def options(protocol: str, arguments: Mapping[str, Any]) -> Options:
-    """The protocol's defaults with ``arguments`` laid over them. UserError names what it does not take."""
+    """The protocol's defaults with ``arguments`` laid over them; adapters learn at one rate in all layers unless
+    ``layer_decay`` is given. UserError names what it does not take."""
     for key in arguments:
         if key not in keys(protocol):
             raise unknown("key", key, keys(protocol), f"of protocol={protocol}")
     start = DEFAULTS[protocol]
+    if arguments.get("lora_rank"):
+        start = replace(start, layer_decay=1.0)
+    elif given := [key for key in LORA[1:] if key in arguments]:
+        raise UserError(f"{given[0]} has no effect without lora_rank, for instance lora_rank=8")
     return replace(start, **({"lr": None} if "base_lr" in arguments else {}) | dict(arguments))

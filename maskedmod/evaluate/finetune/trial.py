@@ -17,12 +17,12 @@ from torch import Tensor
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import Pool
-from maskedmod.evaluate.finetune import saved
+from maskedmod.evaluate.finetune import lora, saved
 from maskedmod.evaluate.finetune.classifier import Classifier, Net, Rows, features
 from maskedmod.evaluate.finetune.goals import Goal
 from maskedmod.evaluate.finetune.labelled import Labelled
 from maskedmod.evaluate.finetune.mixing import Mixing
-from maskedmod.evaluate.finetune.options import Options
+from maskedmod.evaluate.finetune.options import LORA, Options
 from maskedmod.evaluate.labels import Labels
 from maskedmod.modality import Modality, Record
 from maskedmod.train import folder
@@ -47,17 +47,25 @@ class Work:
 
 def finetune(work: Work, out: Path, facts: dict[str, Any] | None = None) -> Classifier:
     """Train into the folder ``out`` -> the trained network in evaluation mode. ``out/network.safetensors`` holds the judged
-    weights, ``out/finetune.json`` the options and ``facts``, all of them plain data. A folder that was trained under the same
-    facts is only read; one that was interrupted goes on; one of other facts is emptied. UserError for what a user can mend."""
-    model = build(work)
+    weights, with adapters merged into them (the adapter alone is in ``out/adapter``), ``out/finetune.json`` the options and
+    ``facts``, all of them plain data. A folder that was trained under the same facts is only read; one that was interrupted goes
+    on; one of other facts is emptied. UserError for what a user can mend."""
+    model, rank = build(work), work.options.lora_rank
     fixed = {
         "seed": work.seed, "pool": work.pool, "rows": work.rows, "width": model.net.head.in_features,
         "outputs": model.net.head.out_features, "options": _learning(work),
     }  # fmt: skip
+    if rank:
+        fixed["trainable"], fixed["parameters"] = lora.learning(model, work.options)
     if _opened(out, folder.plain({**(facts or {}), **fixed})):
         saved.read(model, out)
         return model.to(work.device).eval()
+    adapted = lora.attach(model, work.options, work.seed) if rank else None
+    if rank:
+        sys.stderr.write(f"{out.name}: {fixed['trainable']:,} of {fixed['parameters']:,} parameters learn\n")
     _fit(model, work, out)
+    if adapted is not None:
+        lora.settle(model, adapted, out)
     saved.save(model, out)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return model.eval()
@@ -117,7 +125,8 @@ def _width(work: Work) -> int:
 
 def _learning(work: Work) -> dict[str, Any]:
     """Options that change what is learned."""
-    return {key: value for key, value in asdict(work.options).items() if key not in ("threads", "task")}
+    silent = ("threads", "task", *(() if work.options.lora_rank else LORA))
+    return {key: value for key, value in asdict(work.options).items() if key not in silent}
 
 
 def _opened(out: Path, facts: dict[str, Any]) -> bool:
