@@ -446,6 +446,9 @@ def test_interrupted_at_a_terminal(pictures: Path, tmp_path: Path) -> None:
     while not (metrics.exists() and metrics.stat().st_size) and process.poll() is None and time.monotonic() < end:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()  # a run of a million steps must not outlive the test that failed to stop it
     assert process.returncode == 130 and said.strip().splitlines()[-1] == "maskedmod: interrupted" and "Traceback" not in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "out"] and not list((tmp_path / "here").iterdir())
