@@ -17,7 +17,8 @@ from maskedmod.api.features import Features, Pool, device_of, features, tokens_o
 from maskedmod.api.given import Given, evaluating, mask_from_words, masked_by
 from maskedmod.api.inputs import Input
 from maskedmod.context import Context
-from maskedmod.errors import UserError, one_line
+from maskedmod.devices import told
+from maskedmod.errors import UserError
 from maskedmod.modality import Modality
 from maskedmod.model import MaskedModel
 from maskedmod.prediction import Prediction, predict
@@ -66,10 +67,8 @@ class Loaded:
 
     def to(self, device: str | torch.device) -> Loaded:
         """Move the model; returns self. UserError for a device that this machine does not have."""
-        try:
+        with told(device):
             self.model.to(device)
-        except (RuntimeError, AssertionError) as error:
-            raise UserError(f"device {str(device)!r} cannot be used: {one_line(str(error))}") from None
         return self
 
     def __repr__(self) -> str:

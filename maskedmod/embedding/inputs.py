@@ -18,10 +18,10 @@ from maskedmod.modality import BadSample, Modality, Record
 
 
 def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], modality: Modality) -> Records:
-    """All records of ``given`` (a folder, a .parquet file, a folder or glob of such, a FASTA or CSV file of sequences, or one
-    file) in an order that does not change; of ``data``, words such as ``data=hf data.path=cifar10 data.split=test``, for
-    sequences also those of FASTA and other tables; with neither, of the validation set of ``tree`` (without one: its training
-    set). UserError for input that does not exist or has nothing to read."""
+    """All records of ``given`` (a folder, a .parquet file, a folder or glob of such, a FASTA or CSV file of sequences, a file of
+    SMILES or of lines of text, or one file) in an order that does not change; of ``data``, words such as ``data=hf
+    data.path=cifar10 data.split=test``, for sequences also those of FASTA and other tables; with neither, of the validation set
+    of ``tree`` (without one: its training set). UserError for input that does not exist or has nothing to read."""
     if given is not None and data:
         raise UserError("give input= or data=, not both")
     if data:
@@ -29,7 +29,7 @@ def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], mod
     if given is None:
         return _own(tree, modality)
     path = Path(given)
-    if modality.text and (table := _sequences(given)) is not None:
+    if modality.text and (table := _sequences(given, modality)) is not None:
         return table.everything(modality)  # type: ignore[no-any-return]
     if path.is_dir() and any(path.rglob("*.parquet")) and not _has_files(path, modality):
         return Parquet(given).everything(modality)
@@ -42,9 +42,10 @@ def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], mod
     return [Record(path, key=given)]
 
 
-def _sequences(given: str) -> Any:
-    """The source that reads a file of sequences, by its name; None for other names."""
-    from maskedmod.data.sources import csv, fasta
+def _sequences(given: str, modality: Modality) -> Any:
+    """The source that reads a file of sequences, by its name; None for other names. A ``.txt`` file is of molecules where the
+    modality reads such, else of lines."""
+    from maskedmod.data.sources import csv, fasta, lines, smiles
 
     name = given.lower()
     if name.endswith(csv.ENDINGS):
@@ -53,7 +54,10 @@ def _sequences(given: str) -> Any:
         Path(given).is_dir() and any(file.name.lower().endswith(fasta.ENDINGS) for file in Path(given).rglob("*"))
     ):
         return fasta.Fasta(given)
-    return None
+    name = name.removesuffix(".gz")
+    if name.endswith(smiles.Smiles.endings) and ("smiles" in modality.columns or not name.endswith(lines.Lines.endings)):
+        return smiles.Smiles(given)
+    return lines.Lines(given) if name.endswith(lines.Lines.endings) else None
 
 
 def name_of(given: str | None, data: Sequence[str]) -> str:

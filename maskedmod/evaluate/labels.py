@@ -43,8 +43,28 @@ def encode(raw: Sequence[Any], numbers: bool, keys: Sequence[str]) -> Labels:
 
 
 def missing(label: Any) -> bool:
-    """True for None, NaN, and the -1 by which published test sets without labels are marked."""
-    return label is None or (isinstance(label, float) and math.isnan(label)) or (type(label) is int and label == -1)
+    """True for None and NaN."""
+    return label is None or (isinstance(label, float) and math.isnan(label))
+
+
+def minus_one(label: Any) -> bool:
+    """True for the integer -1."""
+    return isinstance(label, int | np.integer) and int(label) == -1
+
+
+def minus_one_is_missing(raw: Sequence[Any], numbers: bool) -> bool:
+    """Whether the integer -1 stands for no label, as in published test sets, given the labels of all parts. Among numbers it is
+    one of them. Among classes it is a class unless two others remain, none of them negative (+1 and -1 are two classes);
+    beside lists it is no label."""
+    rest = [label for label in raw if not missing(label) and not minus_one(label)]
+    if numbers or not any(minus_one(label) for label in raw):
+        return False
+    if any(isinstance(label, float) and not label.is_integer() for label in rest):
+        return False
+    if any(isinstance(label, list | tuple | np.ndarray) for label in rest):
+        return True
+    negative = any(isinstance(label, int | float | np.integer) and label < 0 for label in rest)
+    return not negative and len({_name(label) for label in rest}) >= 2
 
 
 def _tags(raw: Sequence[Any], keys: Sequence[str]) -> Tensor:
@@ -61,9 +81,12 @@ def _row(label: Any, key: str) -> Tensor:
     """float32 ``[K]``, NaN for None."""
     values = list(label) if isinstance(label, list | tuple | np.ndarray) else [label]
     try:
-        return torch.tensor([math.nan if value is None else float(value) for value in values])
+        row = torch.tensor([math.nan if value is None else float(value) for value in values])
     except (TypeError, ValueError):
         raise UserError(f"{key}: label {label!r} is no number, and this protocol predicts numbers") from None
+    if bool(row.isinf().any()):
+        raise UserError(f"{key}: label {label!r} is infinite, or beyond single precision")
+    return row
 
 
 def _name(label: Any) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.build import build_encoder
+from maskedmod.devices import check
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import POOLS, Pool, Reader, encoder_reader
@@ -53,6 +54,8 @@ class Settings:
             raise UserError(f"folds={self.folds}, samples={self.samples}: no folds or at least 2, and at least 1 sample")
         if self.folds and self.split:
             raise UserError(f"folds={self.folds} and split={self.split} are two ways to judge; give one")
+        if self.device is not None:
+            check(self.device)
 
     @property
     def place(self) -> str:
@@ -60,12 +63,13 @@ class Settings:
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def table(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Settings) -> Table:
+def table(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Settings, numbers: bool = False) -> Table:
     """Features of both parts under every checkpoint, every random initialisation and the modality's raw features. Rows without
-    a label are left out and counted. UserError when nothing is left, or when the two parts share a sample."""
+    a label are left out and counted; ``numbers``: labels are numbers, of which -1 is one (see ``labels.minus_one_is_missing``).
+    UserError when nothing is left, or when the two parts share a sample."""
     loaded, tree = _loaded(checkpoints, data)
     passes = [(one.model.modality, _readers(i, one, tree, settings)) for i, one in enumerate(loaded)]
-    return read_table(tree, passes, settings)[0]
+    return read_table(tree, passes, settings, numbers=numbers)[0]
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,9 @@ class Survey:
     counts: Tensor
 
 
-def survey(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Settings) -> Survey:
-    """Read all samples once. UserError as in ``table``, and for streams, whose samples cannot be read in any order."""
+def survey(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Settings, numbers: bool = False) -> Survey:
+    """Read all samples once. ``numbers`` and UserError as in ``table``; streams, whose samples cannot be read in any
+    order, are refused too."""
     from maskedmod.evaluate.finetune.tokens import counts
 
     loaded, tree = _loaded(checkpoints, data)
@@ -96,7 +101,7 @@ def survey(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Set
         return counts(next(iter(modality.tokenize(batch).values())), modality)
 
     readers: dict[str, Reader] = {f"{RAW}:0": modality.raw_features, "counts:0": count}
-    found, parts, places = read_table(tree, [(modality, readers)], settings, any_order=True)
+    found, parts, places = read_table(tree, [(modality, readers)], settings, any_order=True, numbers=numbers)
     return Survey(loaded, encoders, tree, found, parts, places, found.x.pop("counts")[0])
 
 

@@ -51,7 +51,7 @@ def evaluate(
         place = folder or home(checkpoints[0] if checkpoints else "") / protocol
         return evaluate_trained(checkpoints, protocol, data, settings, options(protocol, arguments), place)
     probe = build(protocol, arguments)
-    found = table(checkpoints, data, settings)
+    found = table(checkpoints, data, settings, "numbers" in probe.tasks)
     return judge(found, protocol, probe, settings, [str(path) for path in checkpoints])
 
 
@@ -77,8 +77,9 @@ def judge(found: Table, protocol: str, probe: Probe, settings: Settings, checkpo
         what = {"classes": "classes", "tags": "lists of labels", "numbers": "numbers"}[labels.task]
         raise UserError(f"protocol={protocol} does not judge {what}; protocol=linear does")
     cuts = trials(found, labels, settings)
+    several(labels, cuts)
     rows = [probe_row(name, found, labels, probe, cuts, settings) for name in ROWS]
-    notes = [*found.notes, *unseen(labels, cuts)]
+    notes = [*found.notes, *unseen(labels, cuts), *few(cuts)]
     return Result(protocol, split_of(found, settings), rows, facts(checkpoints, settings), notes)
 
 
@@ -147,6 +148,29 @@ def _score(x: Tensor, labels: Labels, groups: Sequence[str], probe: Probe, cut: 
     known = Known(x[cut.train], replace(labels, y=labels.y[cut.train]), [groups[i] for i in cut.train])
     scores, setting = probe.predict(known, x[cut.test], cut.seed)
     return measure(labels.task, scores, labels.y[cut.test]), setting
+
+
+def several(labels: Labels, cuts: Sequence[Trial]) -> None:
+    """UserError for a training part whose labels are all the same class."""
+    if labels.task not in ("classes", "tokens"):
+        return
+    for cut in cuts:
+        known = labels.y[cut.train]
+        known = known[known >= 0]
+        if not len(known):
+            raise UserError("the training part has no label")
+        if bool((known == known[0]).all()):
+            name = labels.names[int(known[0])]
+            raise UserError(f"all {len(known)} labels of the training part are {name!r}: nothing to tell apart")
+
+
+FEW = 20
+
+
+def few(cuts: Sequence[Trial]) -> list[str]:
+    """A note when fewer than ``FEW`` samples are judged, over all folds of a seed."""
+    judged = len(np.unique(np.concatenate([cut.test for cut in cuts if cut.seed == cuts[0].seed])))
+    return [f"only {judged} samples are judged: one more or less right is {100 / judged:.1f} points"] if judged < FEW else []
 
 
 def unseen(labels: Labels, cuts: Sequence[Trial]) -> list[str]:

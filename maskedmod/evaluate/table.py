@@ -13,7 +13,7 @@ from maskedmod.build import build_source
 from maskedmod.errors import UserError
 from maskedmod.evaluate.chosen import Chosen, draw
 from maskedmod.evaluate.features import Features, Reader, extract
-from maskedmod.evaluate.labels import missing
+from maskedmod.evaluate.labels import minus_one, minus_one_is_missing, missing
 from maskedmod.evaluate.named_splits import check_split, named_trials, whole
 from maskedmod.evaluate.splits import Trial, disjoint
 from maskedmod.modality import Modality
@@ -41,20 +41,22 @@ class Table:
     cuts: list[Trial] = field(default_factory=list)
 
 
-def read_table(tree: dict[str, Any], passes: Passes, settings: Settings, any_order: bool = False) -> Found:
-    """Read the data of ``tree`` once a pass. ``any_order``: streams are refused."""
+def read_table(tree: dict[str, Any], passes: Passes, settings: Settings, any_order: bool = False, numbers: bool = False) -> Found:
+    """Read the data of ``tree`` once a pass. ``any_order``: streams are refused. ``numbers``: labels are numbers."""
     source = build_source(tree)
     notes: list[str] = []
     name = _written(tree["data"])
     if settings.split:
-        found = _under_split(source, passes, name, settings, notes)
+        found = _under_split(source, passes, name, settings, notes, numbers)
     else:
-        found = _own_parts(source, passes, name, settings, notes, any_order)
+        found = _own_parts(source, passes, name, settings, notes, any_order, numbers)
     found[0].notes.extend(getattr(source, "notes", []))
     return found
 
 
-def _own_parts(source: Any, passes: Passes, name: str, settings: Settings, notes: list[str], any_order: bool) -> Found:
+def _own_parts(
+    source: Any, passes: Passes, name: str, settings: Settings, notes: list[str], any_order: bool, numbers: bool
+) -> Found:
     """Training and validation part of the source."""
     parts: list[Any] = []
     found: list[Features | None] = []
@@ -66,17 +68,18 @@ def _own_parts(source: Any, passes: Passes, name: str, settings: Settings, notes
             records = draw(records, settings.samples)
         parts.append(records)
         empty = split == "val" and hasattr(records, "__len__") and not len(records)
-        found.append(None if empty else _features(records, split, passes, settings, notes))
-    train, test = found
+        found.append(None if empty else _features(records, passes, settings))
+    marks = minus_one_is_missing([label for one in found if one for label in one.labels], numbers)
+    train, test = (one and _labelled(one, split, notes, marks) for one, split in zip(found, ("train", "val"), strict=True))
     assert train is not None
     if test is None and not settings.folds:
         raise UserError("the data have no test part: give data.val_path, data.val_pattern or data.val_fraction, or folds=10")
     disjoint(train.keys, test.keys if test else [])
-    places = [(part, i) for part, one in enumerate(found) if one is not None for i in one.places]
+    places = [(part, i) for part, one in enumerate((train, test)) if one is not None for i in one.places]
     return _joined(train, test, f"{name}, train / val", notes), parts, places
 
 
-def _under_split(source: Any, passes: Passes, name: str, settings: Settings, notes: list[str]) -> Found:
+def _under_split(source: Any, passes: Passes, name: str, settings: Settings, notes: list[str], numbers: bool) -> Found:
     """All samples in one part, with the trials of a named split over them."""
     assert settings.split is not None
     modality = passes[0][0]
@@ -84,19 +87,20 @@ def _under_split(source: Any, passes: Passes, name: str, settings: Settings, not
     records: Any = whole(source, modality)
     if settings.samples is not None:
         records = draw(records, settings.samples)
-    found = _features(records, "data", passes, settings, notes)
+    found = _features(records, passes, settings)
+    found = _labelled(found, "data", notes, minus_one_is_missing(found.labels, numbers))
     cuts = named_trials(settings.split, records, found.keys, modality, settings.seeds)
     held = len(cuts[0].val) if cuts[0].val is not None else 0
     notes.append(f"split {settings.split}: {held} samples, its validation part, are on neither side")
     return replace(_joined(found, None, name, notes), cuts=cuts), [records], [(0, i) for i in found.places]
 
 
-def _features(records: Any, part: str, passes: Passes, settings: Settings, notes: list[str]) -> Features:
-    """Rows that have a label, under the readers of all passes."""
+def _features(records: Any, passes: Passes, settings: Settings) -> Features:
+    """All rows, under the readers of all passes."""
     numbered = Chosen([records], [(0, i) for i in range(len(records))]) if isinstance(records, Sequence) else records
     each = [extract(modality, numbered, readers, settings.batch_size, settings.place, settings.workers)
             for modality, readers in passes]  # fmt: skip
-    return _labelled(_merged(each), part, notes)
+    return _merged(each)
 
 
 def _merged(passes: Sequence[Features]) -> Features:
@@ -106,16 +110,20 @@ def _merged(passes: Sequence[Features]) -> Features:
     return replace(first, x={name: values for one in passes for name, values in one.x.items()})
 
 
-def _labelled(found: Features, split: str, notes: list[str]) -> Features:
-    """Rows that have a label; what is left out is noted."""
+def _labelled(found: Features, split: str, notes: list[str], marks: bool) -> Features:
+    """Rows that have a label; what is left out is noted. ``marks``: the label -1 stands for none."""
     if found.bad:
         notes.append(f"{split}: {found.bad} samples could not be read and are left out")
-    rows = [i for i, label in enumerate(found.labels) if not missing(label)]
+    marked = sum(marks and minus_one(label) for label in found.labels)
+    rows = [i for i, label in enumerate(found.labels) if not (missing(label) or (marks and minus_one(label)))]
     if not rows:
         raise UserError(f"{split}: no sample has a label; see data.label or data.label_column")
     if len(rows) == len(found.labels):
         return found
-    notes.append(f"{split}: {len(found.labels) - len(rows)} samples without a label are left out")
+    if without := len(found.labels) - len(rows) - marked:
+        notes.append(f"{split}: {without} samples without a label are left out")
+    if marked:
+        notes.append(f"{split}: {marked} samples with the label -1, taken for no label, are left out")
     return Features(
         {name: values[rows] for name, values in found.x.items()},
         [found.labels[i] for i in rows],

@@ -105,7 +105,10 @@ class WildType:
 
 
 def kind_of(cells: Sequence[str], column: str, usual: Sequence[str]) -> Kind:
-    """Whole sequences where the column has a usual name of such (``usual``) or no cell has a digit, else mutants."""
-    if column in usual or not any(any(letter.isdigit() for letter in cell) for cell in cells):
+    """Whole sequences where the column has a usual name of such (``usual``) or no cell has a digit, else mutants.
+    Words for the wild type tell nothing beside other cells; alone they are mutants."""
+    if column in usual:
         return "sequences"
-    return "mutants"
+    others = [cell for cell in cells if cell.strip() and cell.strip().lower() not in WILD]
+    named = any(cell.strip().lower() in WILD for cell in cells)
+    return "mutants" if any(map(str.isdigit, "".join(others))) or (named and not others) else "sequences"

@@ -61,6 +61,9 @@ def run(request: Request) -> Done:
     """Score or scan, and write. UserError, before the model is loaded where that is possible, for what does not fit."""
     output = Path(request.output)
     files.check_output(output)
+    for given in (request.mutants, request.input):
+        if given is not None and Path(given).resolve() == output.resolve():
+            raise UserError(f"output {output} is what is read; name another file")
     wild = None if request.input is None else files.wild_type(request.input, request.record)
     table = None if request.mutants is None else files.Table.read(request.mutants)
     if table is None and wild is None:
@@ -103,17 +106,20 @@ def _scored(
         loaded, None if wild is None else wild[1], cells, request.method, request.window, request.offset,
         kind_of(cells, column, sequences), request.bad, request.batch_tokens, table.name,
     )  # fmt: skip
-    rows = [[*row, files.cell(value)] for row, value in zip(table.rows, found.values.tolist(), strict=True)]
-    files.write(output, [*table.names, request.new_column], rows)
+    rows, blank = table.rows, len(table.sheet.blank)
+    files.write(output, [*table.names, request.new_column], table.with_column([files.cell(x) for x in found.values.tolist()]))
     listed = beside(output, "rejected.jsonl")
     files.write_rejected(listed, found.rejected, table)
-    about = _about(request, found.window, found.notes) | {"rows": len(rows), "rejected": len(found.rejected), "column": column}
+    counts = {"rows": len(rows), "blank": blank, "rejected": len(found.rejected)}
+    about = _about(request, found.window, found.notes) | {**counts, "column": column}
     where = f"; listed in {listed}" if found.rejected else ""
     lines = [
         f"{output}: {len(rows)} rows, {len(rows) - len(found.rejected)} scored (column {request.new_column}), "
         f"{len(found.rejected)} rejected{where}",
         f"{request.method}, window {found.window}",
     ]
+    if blank:
+        lines.append(f"{table.path}: {blank} blank lines, the first one is row {table.sheet.blank[0]}; kept as they are")
     if measured is not None:
         known = rank(found, measured)
         about |= {"measured": request.measured, **known}

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from maskedmod.api import inputs
 from maskedmod.api.given import evaluating
 from maskedmod.errors import UserError, unknown
 from maskedmod.modality import BadSample, Record, changes
@@ -54,8 +55,9 @@ class Subject:
     def read(self, text: str, key: str) -> tuple[Tensor, list[str]]:
         """int64 ids ``[n]`` without cls and eos, and what was altered. UserError names what cannot be read."""
         with changes() as heard:
-            tokens = self.loaded.tokenize([Record(text, key=key)])
-        return self.model.inner(tokens.values.cpu()), [f"{key}: {change}" for change in heard]
+            sample = inputs.read(self.loaded.modality, Record(text, key=key))
+        ids = torch.as_tensor(np.asarray(sample)).long()
+        return self.model.inner(ids), [f"{key}: {change}" for change in heard]
 
     def wild_type(self, text: str, offset: int, key: str = "wild type") -> tuple[WildType, list[str]]:
         ids, notes = self.read(text, key)

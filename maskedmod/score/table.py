@@ -8,39 +8,49 @@ import io
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from maskedmod.data.fasta import index_file, name_of
-from maskedmod.data.sources.csv import read_table
+from maskedmod.data.sources.csv import NO_NUMBER, Sheet, read_table
 from maskedmod.embedding.parts import put
 from maskedmod.errors import UserError, unknown
 
 ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 MUTANT_COLUMNS = ("mutant", "mutants", "mutation", "mutations", "variant", "aaMutations")
-NO_NUMBER = frozenset({"", "na", "n/a", "nan", "none", "null"})
 
 
 @dataclass
 class Table:
-    """``names`` of the columns and ``rows`` of cells, as they stand in the file ``path``."""
+    """The table ``sheet`` as it stands in the file ``path``."""
 
     path: str
-    names: list[str]
-    rows: list[list[str]]
+    sheet: Sheet
+    names: list[str] = field(init=False)
+    rows: list[list[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.names, self.rows = self.sheet.names, self.sheet.rows
 
     @classmethod
     def read(cls, path: str) -> Table:
         """A CSV or TSV file. UserError names what is wrong with it."""
-        names, rows = read_table(Path(path), None)
-        if not rows:
+        sheet = read_table(Path(path), None)
+        if not sheet.rows:
             raise UserError(f"{path} has a line of column names and no row")
-        return cls(path, names, rows)
+        return cls(path, sheet)
 
     def name(self, row: int) -> str:
-        """How a row is called in messages; rows are counted from 0 below the column names."""
-        return f"{self.path} row {row}"
+        """How a row is called in messages; rows are counted from 0 below the column names, blank lines with them."""
+        return f"{self.path} row {self.sheet.places[row]}"
+
+    def with_column(self, cells: Sequence[str]) -> list[list[str]]:
+        """The rows with one more cell each, and the blank lines in their places, so that an output lines up with its input."""
+        out: list[list[str]] = [[] for _ in range(len(self.rows) + len(self.sheet.blank))]
+        for place, row, more in zip(self.sheet.places, self.rows, cells, strict=True):
+            out[place] = [*row, more]
+        return out
 
     def column(self, wanted: str | None, usual: Sequence[str]) -> str:
         """``wanted``, or the first usual name that is there. UserError lists the columns."""
@@ -69,18 +79,20 @@ class Table:
 
 
 def wild_type(path: str, record: str | None) -> tuple[str, str]:
-    """Name and letters of one record of a FASTA file. UserError when it has several and none is named."""
+    """Name and letters of one record of a FASTA file. UserError when it has several and none is named, or several of the name."""
     if not Path(path).is_file():
         raise UserError(f"input {path} does not exist; expected a FASTA file with the wild type")
     index = index_file(Path(path))
     if record is None and len(index) > 1:
         first = ", ".join(name_of(index.read(i)[0]) for i in range(min(3, len(index))))
         raise UserError(f"{path} has {len(index)} records; say which is the wild type with record=NAME ({first}, ...)")
-    for i in range(len(index)):
-        header, letters = index.read(i)
-        if record is None or name_of(header) == record:
-            return name_of(header) or path, letters
-    raise UserError(f"{path} has no record {record!r} among its {len(index)}")
+    found = [one for one in map(index.read, range(len(index))) if record is None or name_of(one[0]) == record]
+    if not found:
+        raise UserError(f"{path} has no record {record!r} among its {len(index)}")
+    if len(found) > 1:
+        raise UserError(f"{path} has {len(found)} records called {record!r}; the wild type needs a name of its own")
+    header, letters = found[0]
+    return name_of(header) or path, letters
 
 
 def check_output(path: Path) -> None:
@@ -106,7 +118,10 @@ def write_rejected(path: Path, rejected: dict[int, str], table: Table) -> None:
     if not rejected:
         path.unlink(missing_ok=True)
         return
-    lines = [{"row": row, "key": table.name(row), "what": "rejected", "reason": why} for row, why in sorted(rejected.items())]
+    lines = [
+        {"row": table.sheet.places[row], "key": table.name(row), "what": "rejected", "reason": why}
+        for row, why in sorted(rejected.items())
+    ]
     put(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 

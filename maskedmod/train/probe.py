@@ -21,7 +21,7 @@ from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import pooled
 from maskedmod.evaluate.knn import Knn
-from maskedmod.evaluate.labels import Labels, encode, missing
+from maskedmod.evaluate.labels import Labels, encode, minus_one, minus_one_is_missing, missing
 from maskedmod.evaluate.linear import Linear
 from maskedmod.evaluate.metrics import measure
 from maskedmod.evaluate.probe import Known
@@ -106,7 +106,12 @@ class OnlineProbe:
         assert self._test is not None
         both = [self._test] if self._train is None else [self._train, self._test]
         raw, keys, groups = ([row for part in both for row in getattr(part, name)] for name in ("labels", "keys", "groups"))
-        have = np.array([i for i, label in enumerate(raw) if not missing(label)], dtype=np.int64)
+        marks = minus_one_is_missing(raw, False)
+        if marks:
+            _say("probe: the label -1 stands for no label")
+        have = np.array(
+            [i for i, label in enumerate(raw) if not (missing(label) or (marks and minus_one(label)))], dtype=np.int64
+        )
         self._prepare(raw, keys, groups, have, 0 if self._train is None else len(self._train.keys))
 
     def _prepare(self, raw: list[Any], keys: list[str], groups: list[str], have: np.ndarray, split: int) -> None:

@@ -105,6 +105,10 @@ def test_a_trial_is_done_once_and_anew_under_other_settings(tmp_path: Path, caps
     assert not (out / "checkpoints").exists() and len((out / "metrics.jsonl").read_text().splitlines()) == 6
     again = answers(finetune(work(by_sign(TRAIN), steps=6, ema=0.9), out), records(TEST), 40)
     assert torch.equal(first, again) and (out / "metrics.jsonl").stat().st_mtime_ns == stamp
+    with pytest.raises(UserError, match="finished network of other settings; name another folder with output="):
+        finetune(work(by_sign(TRAIN), steps=7, ema=0.9), out)
+    assert torch.equal(answers(finetune(work(by_sign(TRAIN), steps=6, ema=0.9), out), records(TEST), 40), first)
+    (out / "network.safetensors").unlink()  # as if it had been stopped
     capsys.readouterr()
     finetune(work(by_sign(TRAIN), steps=7, ema=0.9), out)
     assert "starts anew" in capsys.readouterr().err and len((out / "metrics.jsonl").read_text().splitlines()) == 7

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from maskedmod.errors import UserError, unknown
 from maskedmod.modality import Modality, Record
 
 ENDINGS = (".csv", ".tsv", ".tab", ".csv.gz", ".tsv.gz", ".tab.gz")
+NO_NUMBER = frozenset({"", "na", "n/a", "nan", "none", "null"})
+"""Cells that stand for a missing number, in any case."""
 
 
 class Csv(Source):
@@ -25,12 +29,13 @@ class Csv(Source):
 
     ``column`` and ``label_column`` default to the usual names. ``label_columns``: several labels a row, each 0, 1, another number
     or empty (missing): a list of names, or ``numbers`` for all other columns that hold numbers alone. Labels that are all
-    numbers become numbers; an empty cell is no label. ``delimiter``: by the name of the file, tab for ``.tsv`` and ``.tab``,
-    else a comma.
+    numbers become numbers; an empty cell is no label, nor is ``NA``, ``NaN``, ``none`` or ``null`` among
+    numbers. ``delimiter``: by the name of the file, tab for ``.tsv`` and ``.tab``, else a comma.
     Validation rows, by the first rule that applies: those of ``val_path``; rows whose cell in ``split_column`` is validation,
     val, valid, dev or test, the first of these that occurs (or ``val_value``), while rows with train or another word train; else
     a share ``val_fraction`` by a hash of the row's text, so that equal sequences stay together.
-    Rows are named ``file.csv row N``, counted from 0 below the column names. The file's two or three columns are kept in memory.
+    Rows are named ``file.csv row N``, counted from 0 below the column names. A blank line counts as a row: of a single column it
+    is an empty cell, of several it has none and is left out and told. The file's two or three columns are kept in memory.
     """
 
     def __init__(
@@ -87,7 +92,10 @@ class Csv(Source):
     def _open(self, path: str, modality: Modality) -> CsvRecords:
         if not modality.text:
             raise UserError("data=csv gives text, which this modality does not read; use a protein, molecule or text recipe")
-        names, rows = read_table(Path(path), self.delimiter)
+        sheet = read_table(Path(path), self.delimiter)
+        names, rows = sheet.names, sheet.rows
+        if sheet.blank:
+            self.note(f"{path}: {len(sheet.blank)} blank lines left out, the first one is row {sheet.blank[0]}")
         column = signal_column(names, self.column, modality, path)
         others = [name for name in names if name not in (column, self.split_column)]
         label = None if self.label_columns is not None else label_column(others, self.label_column, path)
@@ -101,20 +109,29 @@ class Csv(Source):
         if self.label_columns is not None:
             chosen = others if self.label_columns == "numbers" else _chosen(self.label_columns, others, path)
             labels = _several({name: _labels(cells(name)) for name in chosen}, self.label_columns == "numbers", path)
-        return CsvRecords(path, column, cells(column), labels, cells(self.split_column))
+        return CsvRecords(path, column, cells(column), labels, cells(self.split_column), places=sheet.places)
 
 
 class CsvRecords(Sequence[Record]):
-    """Rows of a file: the texts, their labels and what their split column says (both may be empty)."""
+    """Rows of a file: the texts, their labels and what their split column says (both may be empty). ``places``: their numbers in
+    the file. ``rows``: which of them, by their place among the texts; None: all."""
 
     def __init__(
-        self, path: str, column: str, texts: list[str], labels: list[Any], parts: list[str], rows: Sequence[int] | None = None
+        self,
+        path: str,
+        column: str,
+        texts: list[str],
+        labels: list[Any],
+        parts: list[str],
+        places: Sequence[int],
+        rows: Sequence[int] | None = None,
     ) -> None:
         self.path, self.column, self.texts, self.labels, self.parts = path, column, texts, labels, parts
+        self.places = places
         self.rows: Sequence[int] = range(len(texts)) if rows is None else rows
 
     def subset(self, rows: Sequence[int]) -> CsvRecords:
-        return CsvRecords(self.path, self.column, self.texts, self.labels, self.parts, rows)
+        return CsvRecords(self.path, self.column, self.texts, self.labels, self.parts, self.places, rows)
 
     @cached_property
     def lengths(self) -> np.ndarray[Any, Any]:
@@ -128,11 +145,21 @@ class CsvRecords(Sequence[Record]):
         if not 0 <= index < len(self.rows):
             raise IndexError(index)
         row = self.rows[index]
-        return Record(self.texts[row], f"{self.path} row {row}", self.labels[row] if self.labels else None)
+        return Record(self.texts[row], f"{self.path} row {self.places[row]}", self.labels[row] if self.labels else None)
 
 
-def read_table(path: Path, delimiter: str | None) -> tuple[list[str], list[list[str]]]:
-    """Column names and rows. UserError names the row that has another number of cells."""
+@dataclass
+class Sheet:
+    """``names`` of the columns, ``rows`` of cells; ``places``: their numbers in the file, and ``blank`` those of blank lines."""
+
+    names: list[str]
+    rows: list[list[str]]
+    places: Sequence[int]
+    blank: list[int]
+
+
+def read_table(path: Path, delimiter: str | None) -> Sheet:
+    """A table. UserError names the row that has another number of cells, or a column name that occurs twice."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise UserError(f"data path {path} {what}; expected a file ending in {', '.join(ENDINGS)}")
@@ -145,27 +172,35 @@ def read_table(path: Path, delimiter: str | None) -> tuple[list[str], list[list[
         with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
             lines = csv.reader(io.TextIOWrapper(file, "utf-8-sig", newline=""), delimiter=delimiter)
             names = [name.strip() for name in next(lines, [])]
-            rows = [row for row in lines if row]
+            rows = list(lines)
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8: byte {error.object[error.start]:#04x} at place {error.start}") from None
     except (OSError, EOFError, csv.Error) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     if not names:
         raise UserError(f"{path} is empty; expected a line of column names and rows")
+    twice, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise UserError(f"{path} has {count} columns called {twice!r}; expected a name of its own for each")
+    if len(names) == 1:
+        rows = [row or [""] for row in rows]
     for number, row in enumerate(rows):
-        if len(row) != len(names):
+        if row and len(row) != len(names):
             raise UserError(f"{path} row {number} has {len(row)} cells, the line of column names has {len(names)}")
-    return names, rows
+    places = [number for number, row in enumerate(rows) if row]
+    return Sheet(names, [rows[number] for number in places], places, [number for number, row in enumerate(rows) if not row])
 
 
 def _labels(cells: list[str]) -> list[Any]:
-    """Numbers where all are numbers (None where empty), else the words."""
+    """Numbers where all that are not missing are numbers (None where missing), else the words (None where empty)."""
     words = [cell.strip() or None for cell in cells]
-    for kind in (int, float):
-        try:
-            return [None if word is None else kind(word) for word in words]
-        except ValueError:
-            continue
+    numbers = [None if word is None or word.lower() in NO_NUMBER else word for word in words]
+    if any(numbers):
+        for kind in (int, float):
+            try:
+                return [None if word is None else kind(word) for word in numbers]
+            except ValueError:
+                continue
     return list(words)
 
 

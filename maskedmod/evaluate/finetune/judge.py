@@ -37,18 +37,19 @@ def evaluate_trained(
 ) -> Result:
     """Train a network per row, seed and fold into sub-folders of ``folder`` and judge its last weights. A repeated call with the
     same settings only trains what is not there. UserError for whatever a user can mend."""
-    from maskedmod.evaluate.run import facts, split_of, trials, unseen
+    from maskedmod.evaluate.run import facts, few, several, split_of, trials, unseen
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     if options.lora_rank:
         require("peft", "lora")
-    found = survey(checkpoints, data, settings)
+    found = survey(checkpoints, data, settings, options.task == "numbers")
     labels, rows = _labels(found, options)
     cuts = trials(found.table, labels, settings)
+    several(labels, cuts)
     bench = Bench(found, labels, rows, cuts, settings, options, folder)
     table = [bench.row(TRAINED), bench.row(RANDOM), bench.raw()]
-    notes = [*found.table.notes, *bench.notes, *unseen(labels, cuts)]
+    notes = [*found.table.notes, *bench.notes, *unseen(labels, cuts), *few(cuts)]
     return Result(protocol, split_of(found.table, settings), table, facts([str(path) for path in checkpoints], settings), notes)
 
 

@@ -29,9 +29,7 @@ class Mixing:
         """The prepared batch and its goals ``[B, K]``, both mixed. UserError for modalities whose samples cannot be mixed."""
         if not self.on:
             return batch, goal
-        signal = batch.get(modality.signal)
-        if not isinstance(signal, Tensor) or not signal.is_floating_point() or len(signal) != len(goal):
-            raise UserError("mixup and cutmix need a modality whose samples are arrays of numbers of one size; set both to 0")
+        signal = self.check(modality, batch, len(goal))
         rng = ctx.host_rng().spawn(1)[0]
         cut = self.cutmix > 0 and (self.mixup == 0 or rng.random() < 0.5)
         keep = float(rng.beta(self.cutmix, self.cutmix) if cut else rng.beta(self.mixup, self.mixup))
@@ -41,12 +39,21 @@ class Mixing:
             signal = signal * keep + signal.flip(0) * (1 - keep)
         return {**batch, modality.signal: signal}, goal * keep + goal.flip(0) * (1 - keep)
 
+    def check(self, modality: Modality, batch: dict[str, Any], count: int) -> Any:
+        """The signal of a prepared batch of ``count`` samples. UserError where these cannot be mixed as wanted."""
+        signal = batch.get(modality.signal)
+        if not self.on:
+            return signal
+        if not isinstance(signal, Tensor) or not signal.is_floating_point() or len(signal) != count:
+            raise UserError("mixup and cutmix need a modality whose samples are arrays of numbers of one size; set both to 0")
+        if self.cutmix > 0 and not 0 < len(modality.spec.grid or ()) < signal.ndim:
+            raise UserError("cutmix needs samples that lie on a lattice, such as images; mixup does not")
+        return signal
+
 
 def _cut(signal: Tensor, keep: float, axes: int, rng: np.random.Generator) -> tuple[Tensor, float]:
     """One box of all samples from their partners -> the signal and the share that was really kept: the box is cut off at the
     border. ``axes``: the last ones are those of the lattice."""
-    if not 0 < axes < signal.ndim:
-        raise UserError("cutmix needs samples that lie on a lattice, such as images; mixup does not")
     sizes = signal.shape[-axes:]
     share = (1 - keep) ** (1 / axes)
     box: list[slice] = []

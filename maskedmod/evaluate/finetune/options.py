@@ -121,6 +121,8 @@ def options(protocol: str, arguments: Mapping[str, Any]) -> Options:
     for key in arguments:
         if key not in keys(protocol):
             raise unknown("key", key, keys(protocol), f"of protocol={protocol}")
+    if arguments.get("steps") is not None and arguments.get("epochs") is not None:
+        raise UserError(f"steps={arguments['steps']} and epochs={arguments['epochs']} both say how long to train; give one")
     start = DEFAULTS[protocol]
     if arguments.get("lora_rank"):
         start = replace(start, layer_decay=1.0)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from maskedmod.errors import UserError
-from maskedmod.evaluate.labels import Labels, missing
+from maskedmod.evaluate.labels import Labels, minus_one, missing
 from maskedmod.modality import Modality
 from maskedmod.tokens import Tokens
 from maskedmod.windows import inner
@@ -25,7 +25,7 @@ def is_per_token(raw: Sequence[Any]) -> bool:
     if not lists:
         return False
     lengths = {len(label) for label in lists}
-    return len(lengths) > 1 or any(not missing(one) and one not in (0, 1) for label in lists for one in label)
+    return len(lengths) > 1 or any(not _unknown(one) and one not in (0, 1) for label in lists for one in label)
 
 
 def encode_tokens(raw: Sequence[Any], keys: Sequence[str]) -> Labels:
@@ -33,14 +33,14 @@ def encode_tokens(raw: Sequence[Any], keys: Sequence[str]) -> Labels:
     for label, key in zip(raw, keys, strict=True):
         if not isinstance(label, list | tuple | np.ndarray):
             raise UserError(f"{key}: label {label!r}; task=tokens expects a list with a class for every token")
-    found = {str(one) for label in raw for one in label if not missing(one)}
+    found = {str(one) for label in raw for one in label if not _unknown(one)}
     names = sorted(found, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
     number = {name: i for i, name in enumerate(names)}
     if not names:
         raise UserError("no token has a label")
     y = torch.full((len(raw), max(len(label) for label in raw)), BEYOND)
     for row, label in zip(y, raw, strict=True):
-        row[: len(label)] = torch.tensor([UNKNOWN if missing(one) else number[str(one)] for one in label], dtype=torch.long)
+        row[: len(label)] = torch.tensor([UNKNOWN if _unknown(one) else number[str(one)] for one in label], dtype=torch.long)
     return Labels("tokens", y, tuple(names))
 
 
@@ -70,6 +70,11 @@ def on_eligible(labels: Labels, found: Tensor, keys: Sequence[str]) -> bool:
     column = 1 if int(fits[:, 1].sum()) > int(fits[:, 0].sum()) else 0
     first = int((~fits[:, column]).nonzero()[0])
     raise UserError(f"{keys[first]}: {int(given[first])} labels for {int(found[first, column])} tokens")
+
+
+def _unknown(label: Any) -> bool:
+    """A token without a label: none, NaN or -1, whatever the other tokens have."""
+    return missing(label) or minus_one(label)
 
 
 def _count(tokens: Tokens, mask: Tensor | None) -> Tensor:

@@ -49,7 +49,7 @@ def finetune(work: Work, out: Path, facts: dict[str, Any] | None = None) -> Clas
     """Train into the folder ``out`` -> the trained network in evaluation mode. ``out/network.safetensors`` holds the judged
     weights, with adapters merged into them (the adapter alone is in ``out/adapter``), ``out/finetune.json`` the options and
     ``facts``, all of them plain data. A folder that was trained under the same facts is only read; one that was interrupted goes
-    on; one of other facts is emptied. UserError for what a user can mend."""
+    on; one of other facts is emptied unless it is finished. UserError for that, and for what else a user can mend."""
     model, rank = build(work), work.options.lora_rank
     fixed = {
         "seed": work.seed, "pool": work.pool, "rows": work.rows, "width": model.net.head.in_features,
@@ -107,7 +107,7 @@ def _fit(model: Classifier, work: Work, out: Path) -> None:
 
 
 def _width(work: Work) -> int:
-    """Width of what the linear layer reads, found on the first sample that can be read."""
+    """Width of what the linear layer reads, found on the first sample that can be read, which also tells whether samples mix."""
     from maskedmod.context import Context
     from maskedmod.modality import BadSample
 
@@ -118,6 +118,7 @@ def _width(work: Work) -> int:
             continue
         batch = work.modality.prepare(work.modality.collate([sample]), Context(training=False))
         tokens = next(iter(work.modality.tokenize(batch).values()))
+        Mixing(work.options.mixup, work.options.cutmix).check(work.modality, batch, 1)
         with torch.no_grad():
             return features(work.encoder.eval(), tokens, work.modality, work.pool, work.rows).shape[-1]
     raise UserError("no sample of the training part can be read")
@@ -135,6 +136,8 @@ def _opened(out: Path, facts: dict[str, Any]) -> bool:
     if file.is_file():
         if json.loads(file.read_text(encoding="utf-8")) == facts:
             return (out / saved.WEIGHTS).is_file()
+        if (out / saved.WEIGHTS).is_file():
+            raise UserError(f"{out} holds a finished network of other settings; name another folder with output=, or remove it")
         sys.stderr.write(f"{out}: trained under other settings before, starts anew\n")
         shutil.rmtree(out)
     elif out.exists() and any(out.iterdir()):
