@@ -438,6 +438,7 @@ def test_interrupted_at_a_terminal(pictures: Path, tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path / "nobody"), "OMP_NUM_THREADS": "1"}
     words = [*IMAGE, f"data.path={pictures}", "train.steps=1000000", "train.log_every=1", f"out={tmp_path / 'out' / 'run'}"]
     (tmp_path / "here").mkdir()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and hands that on
     process = subprocess.Popen(
         [sys.executable, "-m", "maskedmod", "train", *words], cwd=tmp_path / "here", env={**os.environ, **home},
         stderr=subprocess.PIPE, text=True, start_new_session=True,
