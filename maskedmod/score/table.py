@@ -64,8 +64,8 @@ class Table:
         return found
 
     def cells(self, column: str) -> list[str]:
-        place = self.names.index(column)
-        return [row[place] for row in self.rows]
+        """The cells of a column. UserError where several have this name."""
+        return self.sheet.cells(column)
 
     def numbers(self, column: str) -> list[float]:
         """Cells as numbers, NaN where one is empty or NA. UserError names a row that holds something else."""

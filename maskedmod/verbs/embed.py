@@ -8,8 +8,8 @@ goes on where it was, and the output is the same byte for byte.
   maskedmod embed checkpoint=runs/a data=hf data.path=cifar10 data.split=test output=features.safetensors
 
 checkpoint=PATH   a run folder, one checkpoint in it, or weights that maskedmod.load reads
-input=PATH        a folder, a file, a .parquet file, a folder or glob of such, a FASTA, CSV or TSV file of sequences (default: the
-                  run's own validation set)
+input=PATH        a folder, a file, a .parquet file, a folder or glob of such, a FASTA, CSV or TSV file of sequences, a
+                  file of SMILES or of lines of text (default: the run's own validation set)
 output=PATH       the file; its ending is the format
 pool=mean         mean of the tokens (of sequences without class and end token); cls: the class token; none: every token
 layer=N           output of block N, from 0 or negative from the end (default: what comes out of the encoder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,7 +57,8 @@ class Csv(Source):
         self._splits: dict[Split, CsvRecords] | None = None
 
     def records(self, split: Split, modality: Modality) -> Records:
-        """Records of a split. Raises UserError when there is no file, no such column, or a row of another width."""
+        """Records of a split. Raises UserError when there is no file, no such column, several of its
+        name, or a row of another width."""
         if self._splits is None:
             self._splits = self._collect(modality)
             train, val = self._splits["train"], self._splits["val"]
@@ -93,7 +93,7 @@ class Csv(Source):
         if not modality.text:
             raise UserError("data=csv gives text, which this modality does not read; use a protein, molecule or text recipe")
         sheet = read_table(Path(path), self.delimiter)
-        names, rows = sheet.names, sheet.rows
+        names = sheet.names
         if sheet.blank:
             self.note(f"{path}: {len(sheet.blank)} blank lines left out, the first one is row {sheet.blank[0]}")
         column = signal_column(names, self.column, modality, path)
@@ -103,7 +103,7 @@ class Csv(Source):
             raise unknown("column", self.split_column, names, f"in {path}")
 
         def cells(name: str | None) -> list[str]:
-            return [] if name is None else [row[names.index(name)] for row in rows]
+            return [] if name is None else sheet.cells(name)
 
         labels = _labels(cells(label))
         if self.label_columns is not None:
@@ -152,14 +152,22 @@ class CsvRecords(Sequence[Record]):
 class Sheet:
     """``names`` of the columns, ``rows`` of cells; ``places``: their numbers in the file, and ``blank`` those of blank lines."""
 
+    path: str
     names: list[str]
     rows: list[list[str]]
     places: Sequence[int]
     blank: list[int]
 
+    def cells(self, column: str) -> list[str]:
+        """The cells of a column. UserError where several have this name."""
+        if (count := self.names.count(column)) > 1:
+            raise UserError(f"{self.path} has {count} columns called {column!r}; expected a name of its own")
+        place = self.names.index(column)
+        return [row[place] for row in self.rows]
+
 
 def read_table(path: Path, delimiter: str | None) -> Sheet:
-    """A table. UserError names the row that has another number of cells, or a column name that occurs twice."""
+    """A table. UserError names the row that has another number of cells."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise UserError(f"data path {path} {what}; expected a file ending in {', '.join(ENDINGS)}")
@@ -179,16 +187,14 @@ def read_table(path: Path, delimiter: str | None) -> Sheet:
         raise UserError(f"{path} cannot be read: {error}") from None
     if not names:
         raise UserError(f"{path} is empty; expected a line of column names and rows")
-    twice, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise UserError(f"{path} has {count} columns called {twice!r}; expected a name of its own for each")
     if len(names) == 1:
         rows = [row or [""] for row in rows]
     for number, row in enumerate(rows):
         if row and len(row) != len(names):
             raise UserError(f"{path} row {number} has {len(row)} cells, the line of column names has {len(names)}")
     places = [number for number, row in enumerate(rows) if row]
-    return Sheet(names, [rows[number] for number in places], places, [number for number, row in enumerate(rows) if not row])
+    blank = [number for number, row in enumerate(rows) if not row]
+    return Sheet(str(path), names, [rows[number] for number in places], places, blank)
 
 
 def _labels(cells: list[str]) -> list[Any]:
