@@ -21,7 +21,8 @@ class Record:
     """A sample before it is decoded. ``data`` is a path, bytes, an array or any object that the modality reads;
     ``key`` names it in messages (a file, ``file.parquet row 17``); ``label`` is an int, a float, a name or None.
     ``extra``: what a reader wants to know beside the data (``rate`` of an array, ``start`` of a window). A training loader
-    puts ``seed`` there, an int from (seed, epoch, index), so that a reader may cut at random and a resumed run reads the same."""
+    puts ``seed`` there, an int from (seed, epoch, index), so that a reader may cut at random and a resumed run reads the same;
+    validation puts a fixed one, with ``held_out``: cut there, but change nothing."""
 
     data: Any
     key: str

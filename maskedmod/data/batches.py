@@ -40,10 +40,10 @@ class Fetched:
         return replace(self, batch=None if self.batch is None else pin_memory(self.batch))
 
 
-def read(modality: Modality, record: Record, seed: int | None) -> Any:
+def read(modality: Modality, record: Record, seed: int | None, held_out: bool = False) -> Any:
     """Decode one record. BadSample for whatever is wrong with the sample itself; other errors carry its key as a note."""
     if seed is not None:
-        record = replace(record, extra={**record.extra, "seed": seed})
+        record = replace(record, extra={**record.extra, "seed": seed, **({"held_out": True} if held_out else {})})
     try:
         return modality.read(record)
     except BadSample:
@@ -81,7 +81,7 @@ class MapBatches(Dataset[Fetched]):
             index = own if attempt == 0 or not isinstance(slot, Slot) else self.order.replacement(slot, attempt)
             record = self.records[index]
             try:
-                return [read(self.modality, record, seed)]
+                return [read(self.modality, record, seed, isinstance(slot, Slot) and slot.fixed)]
             except BadSample as error:
                 bad.append(Bad(record.key, str(error)))
                 if not self.skip:

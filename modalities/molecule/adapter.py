@@ -72,7 +72,8 @@ class Molecule(Modality):
         molecule = chemistry.parse(smiles) if self.check or self.canonical or self.randomise else None
         if self.canonical:
             smiles = chemistry.canonical(molecule)
-        if self.randomise and seed is not None and _share(seed) < self.randomise:
+        train = seed is not None and not record.extra.get("held_out")
+        if self.randomise and train and _share(seed) < self.randomise:
             smiles = chemistry.randomised(molecule, seed)
         ids = self.encode(smiles)
         if self.max_length is not None and len(ids) > self.max_length:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from maskedmod.modalities.molecule import Molecule, canonical, parse, randomised
 from maskedmod.modalities.molecule.smiles import atom_spans, cut_atoms, cut_characters
 from maskedmod.modalities.molecule.vocabulary import atoms, characters
 
+from maskedmod.data.loader import Loader
 from maskedmod.errors import UserError
 from maskedmod.modality import BadSample, Record, changes
 from maskedmod.testing import check_modality
@@ -171,3 +173,21 @@ def test_demo_has_targets() -> None:
     assert len(train) + len(val) == 4991 and 400 < len(val) < 600
     assert all(isinstance(record.label, float) for record in [*train, *val])
     assert not {canonical(parse(r.data)) for r in train[:300]} & {canonical(parse(r.data)) for r in val}
+
+
+def test_validation_is_cut_where_needed_but_never_written_anew() -> None:
+    molecule = Molecule(randomise=1.0)
+    record = replace(molecule.demo("val")[3], extra={"seed": 7})
+    assert molecule.read(record)[1] != record.data
+    assert molecule.read(replace(record, extra={"seed": 7, "held_out": True}))[1] == record.data
+
+
+def test_the_ordered_pass_of_training_reads_strings_as_they_are() -> None:
+    molecule = Molecule(randomise=1.0)
+    records = molecule.demo("val")[:8]
+    plain, (batch,) = (
+        molecule.collate([molecule.read(record) for record in records]),
+        Loader(records, molecule, 8, shuffle=False, crop=True).epoch_batches(),
+    )
+    key = next(name for name, value in plain.items() if isinstance(value, torch.Tensor) and value.ndim == 1)
+    assert torch.equal(batch[key], plain[key])
