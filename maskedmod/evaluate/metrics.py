@@ -15,12 +15,15 @@ LOWER_IS_BETTER = ("rmse",)
 def measure(task: Task, scores: Tensor, truth: Tensor) -> dict[str, float]:
     """All metrics of a task; the first one decides between rows of a table.
 
-    ``classes``: scores ``[n, C]``, truth int64 ``[n]`` -> top1, macro_f1 and, beyond five classes, top5. ``tags`` (several labels
+    ``classes``: scores ``[n, C]``, truth int64 ``[n]`` -> top1, macro_f1, roc_auc with two
+    classes (the second one is positive) and top5 beyond five. ``tags`` (several labels
     a sample): scores ``[n, K]``, truth 0, 1 or NaN ``[n, K]`` -> map, roc_auc. ``numbers``: predictions and truth ``[n, K]`` ->
     rmse, spearman, each the mean over the K columns.
     """
     if task == "classes":
         found = {"top1": top(scores, truth, 1), "macro_f1": macro_f1(scores.argmax(1), truth)}
+        if scores.shape[1] == 2:
+            found["roc_auc"] = roc_auc((scores[:, 1] - scores[:, 0]).double(), truth)
         return found | ({"top5": top(scores, truth, 5)} if scores.shape[1] > 5 else {})
     if task == "tags":
         return {"map": by_column(average_precision, scores, truth), "roc_auc": by_column(roc_auc, scores, truth)}

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from maskedmod.evaluate import metrics
+from maskedmod.evaluate.metrics import measure
 
 reference = pytest.importorskip("sklearn.metrics")
 
@@ -50,3 +51,10 @@ def test_rmse_and_spearman() -> None:
     assert metrics.spearman(guess, truth) == pytest.approx(stats.spearmanr(guess, truth).statistic)
     assert metrics.rmse(guess, truth) == pytest.approx(reference.mean_squared_error(truth, guess) ** 0.5)
     assert math.isnan(metrics.spearman(torch.ones(5), truth[:5]))
+
+
+def test_two_classes_have_a_roc_auc() -> None:
+    scores = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
+    found = measure("classes", scores, torch.tensor([0, 1, 0, 1]))
+    assert found["roc_auc"] == 1.0 and found["top1"] == 0.75
+    assert "roc_auc" not in measure("classes", torch.rand(4, 3), torch.tensor([0, 1, 2, 1]))
