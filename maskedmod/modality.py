@@ -58,6 +58,21 @@ class BadSample(ValueError):  # noqa: N818 - it is a fact about data, not a faul
     """A sample that cannot be used. The message says what is wrong; the loader adds the key and raises or counts."""
 
 
+def written(data: Any, what: str) -> str:
+    """The text of a record's data, str or UTF-8 bytes, as it stands. BadSample when it is neither, or blank; ``what`` was
+    expected."""
+    if isinstance(data, bytes):
+        try:
+            data = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise BadSample(f"is not UTF-8: {error.reason} at byte {error.start}") from None
+    if not isinstance(data, str):
+        raise BadSample(f"expected {what}, got {type(data).__name__}")
+    if not data.strip():
+        raise BadSample("is empty")
+    return data
+
+
 _CHANGES: ContextVar[list[str] | None] = ContextVar("changes", default=None)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from maskedmod.alphabet import Alphabet
 from maskedmod.context import Context
 from maskedmod.layers.ids import IdEmbedding
-from maskedmod.modality import BadSample, Grouping, Modality, Panel, Record, altered
+from maskedmod.modality import BadSample, Grouping, Modality, Panel, Record, altered, written
 from maskedmod.packing import pack, unpack
 from maskedmod.subword import Subword, read_subword
 from maskedmod.tokens import Spec, Tokens
@@ -206,16 +206,7 @@ def _grouped_by(chirality: bool) -> Callable[[Record], str]:
 
 def _string(data: Any) -> str:
     """The SMILES of a record's data; blanks around it do not count."""
-    if isinstance(data, bytes):
-        try:
-            data = data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise BadSample(f"is not UTF-8: {error.reason} at byte {error.start}") from None
-    if not isinstance(data, str):
-        raise BadSample(f"expected a SMILES string, got {type(data).__name__}")
-    if not data.strip():
-        raise BadSample("is empty")
-    return data.strip()
+    return written(data, "a SMILES string").strip()
 
 
 def _share(seed: int) -> float:

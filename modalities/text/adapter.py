@@ -14,7 +14,7 @@ from maskedmod.alphabet import Alphabet
 from maskedmod.context import Context
 from maskedmod.errors import UserError
 from maskedmod.layers.ids import IdEmbedding
-from maskedmod.modality import BadSample, Modality, Panel, Record, altered
+from maskedmod.modality import Modality, Panel, Record, altered, written
 from maskedmod.packing import cut, pack, unpack
 from maskedmod.subword import Subword, read_subword, train_subword
 from maskedmod.tokens import Spec, Tokens
@@ -53,16 +53,7 @@ class Text(Modality):
 
     def read(self, record: Record) -> Sample:
         """A string, or UTF-8 bytes -> the string, and the seed that cuts it in training. BadSample when there is nothing."""
-        data = record.data
-        if isinstance(data, bytes):
-            try:
-                data = data.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise BadSample(f"is not UTF-8: {error.reason} at byte {error.start}") from None
-        if not isinstance(data, str):
-            raise BadSample(f"expected text, got {type(data).__name__}")
-        if not data.strip():
-            raise BadSample("is empty")
+        data = written(record.data, "text")
         seed = record.extra.get("seed")
         if seed is None and self._trained and len(data) + 2 > self.max_length:
             count = len(self.subword.ids(data))
