@@ -1,0 +1,1 @@
+"""Point clouds cut into local groups: ``Points`` is the adapter; its parts can be used alone."""

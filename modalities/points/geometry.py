@@ -1,0 +1,109 @@
+"""Farthest points, nearest neighbours and groups of points, batched, in plain torch on any device.
+
+Letters in shapes: ``B`` clouds, ``P`` points of a cloud, ``G`` centres, ``S`` points of a group. Results are in the precision of the
+points: float64 clouds are measured in float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ELEMENTS = 2**24
+"""Distances held at once while neighbours are looked for: 64 MB in float32."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Local groups of points.
+
+    ``centres`` ``[B, G, 3]``; ``centre_index`` int64 ``[B, G]`` into the points, in the order they were chosen; ``index`` int64
+    ``[B, G, S]``: each group's points, nearest first; ``local`` ``[B, G, S, 3]``: the same relative to their centre.
+    """
+
+    centres: Tensor
+    centre_index: Tensor
+    index: Tensor
+    local: Tensor
+
+
+def take_points(points: Tensor, index: Tensor) -> Tensor:
+    """Points ``[B, P, C]`` at ``index`` int64 ``[B, ...]`` -> ``[B, ..., C]``."""
+    flat = index.flatten(1)
+    picked = points.gather(1, flat[..., None].expand(*flat.shape, points.shape[-1]))
+    return picked.reshape(*index.shape, points.shape[-1])
+
+
+def farthest_points(points: Tensor, count: int, first: int = 0, near_origin: float | None = None) -> Tensor:
+    """Farthest point sampling (Qi et al. 2017, PointNet++, section 3.2): points ``[B, P, 3]`` -> int64 ``[B, count]``.
+
+    Begins at index ``first`` and goes on to the point farthest from all chosen ones; of equally far points to the first. With
+    fewer different points than ``count``, some come again. ``near_origin``: points with a squared norm up to this are never
+    chosen after the first; the reference's CUDA operator uses 1e-3, which drops what fills up clouds there. A cloud in which
+    all points are such repeats index 0. Raises ValueError for an empty cloud or a ``first`` outside it.
+    """
+    b, p, _ = points.shape
+    if p == 0 or not 0 <= first < p:
+        raise ValueError(f"farthest points: a cloud of {p} points has no index {first}")
+    x, y, z = points.detach().permute(2, 0, 1).contiguous()  # three planes: each step reads memory in order
+    rows = torch.arange(b, device=points.device)
+    distance = torch.full((b, p), torch.inf, dtype=points.dtype, device=points.device)
+    barred = None if near_origin is None else x * x + y * y + z * z <= near_origin
+    chosen = torch.empty(b, count, dtype=torch.int64, device=points.device)
+    at = torch.full((b,), first, device=points.device)
+    step, part = torch.empty_like(x), torch.empty_like(x)
+    for i in range(count):
+        chosen[:, i] = at
+        if i + 1 == count:
+            break
+        torch.sub(x, x[rows, at][:, None], out=step).square_()
+        step += torch.sub(y, y[rows, at][:, None], out=part).square_()
+        step += torch.sub(z, z[rows, at][:, None], out=part).square_()
+        torch.minimum(distance, step, out=distance)
+        if barred is not None and i == 0:  # stays the smallest from here on
+            distance.masked_fill_(barred, -1.0)
+        at = distance.argmax(1)
+    return chosen
+
+
+def nearest_points(queries: Tensor, points: Tensor, count: int) -> Tensor:
+    """The ``count`` points ``[B, P, 3]`` nearest to each query ``[B, G, 3]``, by Euclidean distance: int64 ``[B, G, count]``,
+    nearest first, of equally near points the first. Raises ValueError where a cloud has fewer than ``count`` points.
+    """
+    b, g, p = len(points), queries.shape[1], points.shape[1]
+    if count > p:
+        raise ValueError(f"nearest points: {count} neighbours asked of a cloud of {p} points")
+    rows = max(1, ELEMENTS // max(1, b * p))
+    parts = [_nearest(queries[:, i : i + rows].detach(), points.detach(), count) for i in range(0, g, rows)]
+    return torch.cat(parts, dim=1)
+
+
+def _nearest(queries: Tensor, points: Tensor, count: int) -> Tensor:
+    distance = squared_distances(queries, points)
+    if distance.dtype != torch.float32:
+        return distance.sort(dim=-1, stable=True).indices[..., :count]
+    # topk promises no order among equals: the bits of a float32 that is not negative sort like an integer, so the index goes below
+    # them in one int64 (adding 0.0 turns -0.0 into 0.0)
+    key = (distance + 0.0).view(torch.int32).long() << 32
+    key |= torch.arange(points.shape[1], device=points.device)
+    return key.topk(count, dim=-1, largest=False, sorted=True).values & 0xFFFFFFFF
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """``[..., N, 3]`` and ``[..., M, 3]`` -> ``[..., N, M]``, from differences: equal points are at 0 exactly, which the expanded
+    square does not give."""
+    out = (a[..., :, None, 0] - b[..., None, :, 0]).square()
+    for axis in range(1, a.shape[-1]):
+        out = out + (a[..., :, None, axis] - b[..., None, :, axis]).square()
+    return out
+
+
+def group_points(points: Tensor, count: int, size: int, near_origin: float | None = None) -> Groups:
+    """Points ``[B, P, 3]`` -> ``count`` groups of ``size`` neighbours around farthest points (Point-MAE, Pang et al. 2022,
+    section 3.1). A centre belongs to its own group. Groups overlap, and points between them may belong to none."""
+    centre_index = farthest_points(points, count, near_origin=near_origin)
+    centres = take_points(points, centre_index)
+    index = nearest_points(centres, points, size)
+    return Groups(centres, centre_index, index, take_points(points, index) - centres[..., None, :])
