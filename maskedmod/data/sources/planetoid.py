@@ -1,0 +1,92 @@
+"""Planetoid's citation graphs: Cora, CiteSeer, PubMed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskedmod.data.graph import read_graph
+from maskedmod.data.pickles import read_pickle
+from maskedmod.data.sources import Records, Source, Split, expanded
+from maskedmod.errors import UserError
+from maskedmod.modality import Modality, Record
+
+VALIDATED = 500
+"""Nodes of the public validation part, those after the training part (Kipf and Welling 2017, section 5.1)."""
+
+
+class Planetoid(Source):
+    """The raw files ``ind.NAME.{x,tx,allx,y,ty,ally,graph,test.index}`` of Yang et al. 2016, one graph.
+
+    ``path`` is their folder or one above it; ``name`` is ``cora``, ``citeseer`` or ``pubmed`` where several are found. Nodes of
+    the test part that the files leave out (CiteSeer has 15) become nodes without values and label. The public split goes with the
+    graph. The graph trains as a whole and nothing of it is held out: validation is the same graph under masks of its own.
+    """
+
+    def __init__(self, path: str, name: str | None = None) -> None:
+        super().__init__()
+        self.path, self.name = path, name
+        self._record: Record | None = None
+
+    def records(self, split: Split, modality: Modality) -> Records:
+        """The one graph, in both splits. UserError when there are no such files, or they do not fit one another."""
+        if self._record is None:
+            folder, name = _find(Path(self.path), self.name)
+            graph = read_graph(f"{folder}/ind.{name}", lambda: _read(folder, name), self.note)
+            self._record = Record(graph, f"{folder}/ind.{name}", list(map(_label, graph.labels)))
+        return expanded([self._record], modality)
+
+    def everything(self, modality: Modality) -> Sequence[Record]:
+        """The same. UserError as for ``records``."""
+        found = self.records("train", modality)
+        assert isinstance(found, Sequence)
+        return found
+
+
+def _label(number: int) -> int | None:
+    return None if number < 0 else int(number)
+
+
+def _find(path: Path, name: str | None) -> tuple[Path, str]:
+    """Folder and name of the files."""
+    if not path.is_dir():
+        raise UserError(f"data path {path} is no folder; expected that of Planetoid's files ind.NAME.x and so on")
+    wanted = (name or "*").lower()
+    found = sorted(file for file in path.rglob("ind.*.x") if wanted in ("*", file.name.split(".")[1].lower()))
+    if not found:
+        raise UserError(f"{path} has no file ind.{wanted}.x; expected Planetoid's raw files")
+    names = [file.name.split(".")[1] for file in found]
+    if len(found) > 1:
+        raise UserError(f"{path} has {', '.join(names)}; choose one with data.name=")
+    return found[0].parent, names[0]
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    """Arguments of ``graph.clean``."""
+    import scipy.sparse as sparse
+
+    part = {end: read_pickle(folder / f"ind.{name}.{end}") for end in ("x", "tx", "allx", "y", "ty", "ally", "graph")}
+    where = folder / f"ind.{name}.test.index"
+    try:
+        test = np.array([int(line) for line in where.read_text().split()])
+    except (OSError, ValueError) as error:
+        raise UserError(f"{where} cannot be read: {error}") from None
+    known, rows = part["allx"].shape[0], len(test)
+    if part["tx"].shape[0] != rows or len(part["ty"]) != rows or not rows or test.min() != known:
+        first = test.min() if rows else "none"
+        raise UserError(f"{where} names {rows} nodes from {first} on; expected {part['tx'].shape[0]} from {known} on")
+    n = int(test.max()) + 1
+    values = sparse.lil_matrix((n, part["allx"].shape[1]), dtype=np.float32)
+    values[:known], values[test] = part["allx"], part["tx"]
+    classes = np.zeros((n, part["ally"].shape[1]))
+    classes[:known], classes[test] = part["ally"], part["ty"]
+    labels = np.where(classes.sum(1) > 0, classes.argmax(1), -1)
+    trained = len(part["y"])
+    heads = np.repeat(np.fromiter(part["graph"], np.int64), [len(ends) for ends in part["graph"].values()])
+    tails = np.fromiter(chain.from_iterable(part["graph"].values()), np.int64)
+    split = {"train": np.arange(trained), "val": np.arange(trained, trained + VALIDATED), "test": np.sort(test)}
+    return {"nodes": values.tocsr(), "edges": np.stack([heads, tails]), "labels": labels, "parts": split}

@@ -1,0 +1,17 @@
+"""Graphs as packed nodes with their edges: ``Graph`` is the adapter; its parts can be used alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maskedmod.lazy import lazily
+
+if TYPE_CHECKING:  # for editors and type checkers
+    from .adapter import Graph
+    from .named import model, models
+
+_HOME = {"Graph": "adapter", "model": "named", "models": "named"}
+
+__all__ = ["Graph", "model", "models"]
+
+__getattr__, __dir__ = lazily(__name__, _HOME)
