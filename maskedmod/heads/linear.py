@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from maskedmod.context import View
 from maskedmod.heads import Head, encoded_at
 from maskedmod.layers.init import Init, initialise
+from maskedmod.layers.linear import Linear as Dense
 from maskedmod.tokens import Spec, Where
 
 
@@ -21,7 +22,7 @@ class Linear(Head):
 
     def __init__(self, spec: Spec, bias: bool = True, zero: bool = False, init: Init = "xavier", init_std: float = 0.02) -> None:
         super().__init__()
-        self.pred = nn.Linear(spec.width, spec.target, bias=bias)
+        self.pred = Dense(spec.width, spec.target, bias=bias)
         initialise(self, init, init_std)
         if zero:
             nn.init.zeros_(self.pred.weight)

@@ -14,6 +14,7 @@ from maskedmod.heads import Head, encoded_at
 from maskedmod.layers.block import make_norm
 from maskedmod.layers.ids import IdEmbedding
 from maskedmod.layers.init import Init, initialise
+from maskedmod.layers.linear import Linear, linear
 from maskedmod.tokens import Spec, Where
 
 
@@ -40,7 +41,7 @@ class Lm(Head):
     ) -> None:
         super().__init__()
         self.activation = activation
-        self.dense = nn.Linear(spec.width, spec.width) if transform else None
+        self.dense = Linear(spec.width, spec.width) if transform else None
         self.norm = make_norm("layer", spec.width, eps) if transform else None
         self.decoder = None if tied else nn.Linear(spec.width, spec.target, bias=False)
         self.bias = nn.Parameter(torch.zeros(spec.target)) if bias else None
@@ -71,4 +72,4 @@ class Lm(Head):
                 x = F.gelu(x, approximate="tanh" if self.activation == "gelu_tanh" else "none")
             x = self.norm(x)
         weight = self._table[0].weight if self.decoder is None else self.decoder.weight
-        return F.linear(x, weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
+        return linear(x, weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))

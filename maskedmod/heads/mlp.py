@@ -10,6 +10,7 @@ from maskedmod.context import View
 from maskedmod.heads import Head, encoded_at
 from maskedmod.layers.block import make_norm
 from maskedmod.layers.init import Init, initialise
+from maskedmod.layers.linear import Linear
 from maskedmod.tokens import Spec, Where
 
 
@@ -39,11 +40,11 @@ class Mlp(Head):
         parts: list[nn.Module] = []
         width = spec.width
         for _ in range(layers - 1):
-            parts += [nn.Linear(width, inner), nn.GELU() if activation == "gelu" else nn.ReLU()]
+            parts += [Linear(width, inner), nn.GELU() if activation == "gelu" else nn.ReLU()]
             if norm:
                 parts.append(make_norm("layer", inner, eps))
             width = inner
-        self.layers = nn.Sequential(*parts, nn.Linear(width, spec.target))
+        self.layers = nn.Sequential(*parts, Linear(width, spec.target))
         initialise(self, init, init_std)
 
     def forward(self, view: View, where: Where) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskedmod.layers.linear import Linear, linear
 from maskedmod.layers.linear_attention import LinearKernel
 from maskedmod.tokens import Layout
 
@@ -22,7 +23,8 @@ class Who:
     ``allowed`` bool, broadcastable to ``[M, heads, n, n]`` (key padding is ``[M, 1, 1, n]``); ``bias`` float, the same shapes;
     ``causal``: kernel flag; ``rotary``: (cos, sin) ``[M or 1, 1, n, head_dim]`` (packed ``[n, 1, head_dim]``), ``interleaved``:
     it turns neighbouring pairs; ``keys`` bool ``[M, n]``: the tokens that are no padding, for attention without a matrix;
-    ``cu_seqlens`` int32 ``[S+1]``, ``max_seqlen`` and ``lengths`` (the same on the host) for packed tokens.
+    ``cu_seqlens`` int32 ``[S+1]``, ``max_seqlen`` and ``lengths`` (the same on the host) for packed tokens. ``added``: vectors
+    that every block adds to its input, of the shape of the tokens (positions of Point-MAE).
     """
 
     allowed: Tensor | None = None
@@ -34,6 +36,7 @@ class Who:
     cu_seqlens: Tensor | None = None
     max_seqlen: int = 0
     lengths: tuple[int, ...] = ()
+    added: Tensor | None = None
 
     @classmethod
     def packed(
@@ -81,13 +84,13 @@ class Attention(nn.Module):
         if width % heads:
             raise ValueError(f"width {width} is not divisible by heads {heads}")
         self.heads, self.dropout = heads, dropout
-        self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias == "all")
+        self.qkv = Linear(width, 3 * width, bias=qkv_bias == "all")
         self.q_bias = nn.Parameter(torch.zeros(width)) if qkv_bias == "qv" else None
         self.v_bias = nn.Parameter(torch.zeros(width)) if qkv_bias == "qv" else None
         self.q_norm = nn.LayerNorm(width // heads, eps=eps) if qk_norm else nn.Identity()
         self.k_norm = nn.LayerNorm(width // heads, eps=eps) if qk_norm else nn.Identity()
         self.kernel = None if features is None else LinearKernel(width // heads, features)
-        self.proj = nn.Linear(width, width)
+        self.proj = Linear(width, width)
 
     def forward(self, x: Tensor, who: Who) -> Tensor:
         """x ``[M, n, D]`` or packed ``[n, D]`` -> the same shape."""
@@ -144,8 +147,8 @@ class Attention(nn.Module):
         if self.q_bias is None or self.v_bias is None:
             return self.qkv(x)  # type: ignore[no-any-return]
         bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
-        if type(self.qkv) is nn.Linear:
-            return F.linear(x, self.qkv.weight, bias)  # one kernel
+        if type(self.qkv) is Linear:
+            return linear(x, self.qkv.weight, bias)  # one kernel
         out: Tensor = self.qkv(x)
         return out + bias.to(out.dtype)
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskedmod.layers.attention import Attention, QkvBias, Who
+from maskedmod.layers.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Mlp(nn.Module):
         super().__init__()
         hidden = int(s.width * s.mlp_ratio)
         self.activation, self.dropout = s.activation, s.dropout
-        self.fc1 = nn.Linear(s.width, 2 * hidden if s.activation == "swiglu" else hidden)
-        self.fc2 = nn.Linear(hidden, s.width)
+        self.fc1 = Linear(s.width, 2 * hidden if s.activation == "swiglu" else hidden)
+        self.fc2 = Linear(hidden, s.width)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.fc1(x)
@@ -109,6 +110,7 @@ class Block(nn.Module):
 
     def mix(self, x: Tensor, who: Who) -> Tensor:
         """The attention half."""
+        x = x if who.added is None else x + who.added
         branch = self.attn(x if self.post else self.norm1(x), who)
         x = x + self.drop_path(self.scale1(F.dropout(branch, self.dropout, self.training)))
         return self.norm1(x) if self.post else x
@@ -121,4 +123,5 @@ class Block(nn.Module):
 
     def maps(self, x: Tensor, who: Who) -> Tensor:
         """Attention probabilities of this block for input x."""
+        x = x if who.added is None else x + who.added
         return self.attn.maps(x if self.post else self.norm1(x), who)

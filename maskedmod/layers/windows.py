@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskedmod.layers.block import BlockSettings, DropPath, Mlp, make_norm
+from maskedmod.layers.linear import Linear
 
 CLOSED = -1e4
 """Score of a forbidden pair: finite, so that a window with no valid key at all gives a mean and not NaN, and far below any open
@@ -77,8 +78,8 @@ class WindowAttention(nn.Module):
     def __init__(self, width: int, heads: int, window: tuple[int, int], hidden: int = 384, bias_dropout: float = 0.1) -> None:
         super().__init__()
         self.heads, self.window, self.bias_dropout = heads, window, bias_dropout
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.proj = Linear(width, width)
         self.bias_in = nn.Linear(2, hidden)
         self.bias_out = nn.Linear(hidden, heads)
         self.tau = nn.Parameter(torch.ones(heads))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from maskedmod.context import Context
 from maskedmod.errors import UserError
+from maskedmod.layers.linear import Linear
 from maskedmod.modality import BadSample, Modality, Panel, Record
 from maskedmod.tokens import Layout, Spec, Tokens
 
@@ -163,7 +164,7 @@ class Audio(Modality):
 
     def embedding(self, width: int) -> nn.Module:
         """Linear on flattened patches: the convolution of the published models, with its Xavier start."""
-        linear = nn.Linear(self.spec.values, width)
+        linear = Linear(self.spec.values, width)
         nn.init.xavier_uniform_(linear.weight)
         return linear
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from maskedmod.context import Context
 from maskedmod.errors import UserError
+from maskedmod.layers.linear import Linear
 from maskedmod.modality import BadSample, Modality, Panel, Record
 from maskedmod.tokens import Layout, Spec, Tokens
 
@@ -153,7 +154,7 @@ class Image(Modality):
 
     def embedding(self, width: int) -> nn.Module:
         """Linear map of a patch: the patch convolution of a ViT, with weight columns ordered (row, column, channel)."""
-        return nn.Linear(self.spec.values, width)
+        return Linear(self.spec.values, width)
 
     def untokenize(self, values: Tensor, tokens: Tokens) -> Tensor:
         """``[B, N, P]`` -> normalised pixels ``[B, C, H, W]``."""
