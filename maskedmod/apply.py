@@ -19,7 +19,8 @@ class Seen:
 
     ``tokens``: n tokens; ``index`` int64 ``[M, n]``: their input positions (None = all in order); ``hidden`` bool
     ``[M, n]``: places where the encoder puts its mask token; ``visibility``: who attends to whom (None = everybody);
-    ``mask``: for encoders that need more of it (sparse convolution reads roles).
+    ``mask``: for encoders that need more of it (sparse convolution reads roles). ``whole``: the tokens that ``tokens`` were
+    picked from, for embeddings that look at all of them (None: they are all there).
     """
 
     tokens: Tokens
@@ -27,6 +28,7 @@ class Seen:
     hidden: Tensor | None = None
     visibility: Visibility | None = None
     mask: MaskSet | None = None
+    whole: Tokens | None = None
 
 
 def apply(rows: Tokens, mask: MaskSet, sees: Sees) -> Seen:
@@ -55,7 +57,7 @@ def _visible(rows: Tokens, mask: MaskSet) -> Seen:
         return _visible_packed(rows, mask)
     layout = Layout(grid=rows.layout.grid, valid=mask.keep_valid)
     tokens = Tokens(take(rows.values, keep), take(rows.pos, keep), layout)
-    return Seen(tokens, keep, None, mask.visibility, mask)
+    return Seen(tokens, keep, None, mask.visibility, mask, rows)
 
 
 def _visible_packed(rows: Tokens, mask: MaskSet) -> Seen:

@@ -16,10 +16,13 @@ from maskedmod.layers.attention import QkvBias, Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
 from maskedmod.layers.ids import IdEmbedding
 from maskedmod.layers.init import Init, initialise, rescale_by_depth
-from maskedmod.layers.positions import Positions, Rotary, SinCos, Table, make_positions
+from maskedmod.layers.positions import PositionMlp, Positions, Rotary, SinCos, Table, make_positions
 from maskedmod.layers.positions import RelativeBias as Relative
 from maskedmod.layers.token_dropout import TokenDropout
-from maskedmod.tokens import Latent, Spec, Visibility
+from maskedmod.tokens import Latent, Spec, Tokens, Visibility, take
+
+ADDED = ("sincos", "learned", "frozen", "mlp")
+"""Positions that are vectors added to tokens."""
 
 
 class Transformer(Encoder):
@@ -28,9 +31,12 @@ class Transformer(Encoder):
     ``sees``: ``visible`` encodes kept tokens only (MAE); ``mask_token`` puts a learned token at hidden places, after the
     embedding and before positions (SimMIM, BEiT); ``corrupt``: as the mask's codes say (BERT); ``full``.
     Ids whose alphabet has a mask token are hidden by its id, other tokens by a vector of the encoder.
+    ``mask_at``, for ``visible``: ``values`` embeds kept tokens only; ``embedded`` embeds all and then leaves out the hidden ones,
+    so that a BatchNorm of the embedding counts them (Point-MAE).
     ``positions``: sincos, learned, frozen (a published table), rotary (pairs i, i + d/2), rotary_interleaved (neighbouring
-    pairs), relative (attention bias), none. ``max_length``: rows of learned positions for sequences, ``position_offset`` unused
-    rows before them (ESM-1b, RoBERTa: 2).
+    pairs), relative (attention bias), mlp (of coordinates; prefix tokens have learned ones), none. ``every_block``: they are
+    added to the input of every block (Point-MAE). ``max_length``: rows of learned positions for sequences, ``position_offset``
+    unused rows before them (ESM-1b, RoBERTa: 2).
     ``classes``: number of class tokens (0 or 1), ``registers``: further prefix tokens. Packed tokens bring their own.
     ``embed_norm``: norm after embedding and positions (BERT, ESM-1b). ``token_dropout``: share of mask tokens in pre-training
     by which ESM rescales the others (see TokenDropout), null: mask tokens have their vector.
@@ -51,7 +57,9 @@ class Transformer(Encoder):
         width: int = 768,
         heads: int = 12,
         sees: Sees = "visible",
+        mask_at: Literal["values", "embedded"] = "values",
         positions: Positions = "sincos",
+        every_block: bool = False,
         max_length: int | None = None,
         position_offset: int = 0,
         classes: int = 1,
@@ -79,6 +87,11 @@ class Transformer(Encoder):
         super().__init__()
         if depth < 0:
             raise ValueError(f"depth must be 0 or more, not {depth}")
+        if every_block and positions not in ADDED:
+            raise ValueError(
+                f"every_block adds positions to tokens: positions must be one of {', '.join(ADDED)}, not {positions}"
+            )
+        self.mask_at, self.every_block = mask_at, every_block
         self.width, self.sees, self.causal, self.heads = width, sees, causal, heads
         self.prefix = classes + registers
         self.has_class = classes > 0
@@ -103,6 +116,8 @@ class Transformer(Encoder):
         if rescale:
             rescale_by_depth(self.blocks)
         self.prefix_tokens = nn.Parameter(torch.randn(1, self.prefix, width) * 0.02) if self.prefix else None
+        placed = self.prefix and positions == "mlp"
+        self.prefix_positions = nn.Parameter(torch.randn(1, self.prefix, width) * 0.02) if placed else None
         vector = sees in ("mask_token", "corrupt") and not self.own_mask
         self.mask_token = nn.Parameter(torch.randn(width) * 0.02) if vector else None
 
@@ -130,13 +145,23 @@ class Transformer(Encoder):
 
     def _start(self, seen: Seen) -> tuple[Tensor, Who]:
         """Input of the first block, prefix tokens first."""
-        x = self.embedded(seen)
+        x, added = self.embedded(seen), self._added(seen.tokens) if self.every_block else None
         if self.prefix_tokens is not None:
-            x = torch.cat([self.prefix_tokens.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
-        return x, self._who(seen)
+            first: Tensor = self.prefix_tokens
+            if self.prefix_positions is not None and not self.every_block:
+                first = first + self.prefix_positions
+            x = torch.cat([first.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
+        return x, replace(self._who(seen), added=added)
+
+    def _added(self, tokens: Tokens) -> Tensor:
+        """Positions of the tokens, those of prefix tokens first (0 where these have none)."""
+        places = self.positions(tokens.pos, tokens.layout.grid)
+        if self.prefix_positions is not None:
+            return torch.cat([self.prefix_positions.expand(len(places), -1, -1), places], dim=1)
+        return F.pad(places, (0, 0, self.prefix, 0))
 
     def embedded(self, seen: Seen) -> Tensor:
-        """Vectors of the tokens with positions, ``[M, n, D]`` or packed ``[n, D]``."""
+        """Vectors of the tokens, ``[M, n, D]`` or packed ``[n, D]``, with positions unless every block adds them."""
         tokens, layout = seen.tokens, seen.tokens.layout
         if self.own_mask:
             assert isinstance(self.embed, IdEmbedding)
@@ -145,15 +170,20 @@ class Transformer(Encoder):
             if self.token_dropout is not None:
                 x = self.token_dropout(x, ids == self.embed.mask, layout)
         else:
-            x = self.embed(tokens.values)
+            x = self._vectors(seen)
             if seen.hidden is not None:
                 assert self.mask_token is not None
                 x = torch.where(seen.hidden[..., None], self.mask_token.to(x.dtype), x)
         if isinstance(self.positions, Table) and layout.packed:
             self.positions.check(layout.max_seqlen)
-        if isinstance(self.positions, SinCos | Table):
+        if isinstance(self.positions, SinCos | Table | PositionMlp) and not self.every_block:
             x = x + self.positions(tokens.pos, layout.grid).to(x.dtype)
         return F.dropout(self.embed_norm(x), self.dropout, self.training)
+
+    def _vectors(self, seen: Seen) -> Tensor:
+        if self.mask_at == "values" or seen.whole is None or seen.index is None:
+            return self.embed(seen.tokens.values)
+        return take(self.embed(seen.whole.values), seen.index)
 
     def _who(self, seen: Seen) -> Who:
         layout, pos = seen.tokens.layout, seen.tokens.pos

@@ -12,7 +12,8 @@ from maskedmod.heads import Head
 from maskedmod.layers.attention import QkvBias, Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
 from maskedmod.layers.init import Init, initialise, rescale_by_depth
-from maskedmod.layers.positions import SinCos, Table
+from maskedmod.layers.linear import Linear
+from maskedmod.layers.positions import make_positions
 from maskedmod.layers.windows import WindowBlock
 from maskedmod.tokens import Spec, Where, take
 
@@ -25,7 +26,9 @@ class MaeDecoder(Head):
     ``window``: ``[t, f]`` or one number: shifted-window blocks on the lattice, every second one shifted by ``shift``
     (Audio-MAE: window 4, shift (2, 0)); prefix tokens are left out then. Needs two grid axes.
     ``refill``: after an encoder that saw mask tokens, put the decoder's own mask token at hidden places (SparK's densifying);
-    false decodes what the encoder made of them. ``positions``: sincos, learned or frozen.
+    false decodes what the encoder made of them. ``positions``: sincos, learned, frozen or mlp (of coordinates); ``every_block``:
+    they are added to the input of every block (Point-MAE), not for windows or packed tokens. ``embed``: a linear map comes
+    first; without it ``width`` must be the encoder's.
     """
 
     def __init__(
@@ -34,7 +37,9 @@ class MaeDecoder(Head):
         depth: int = 8,
         width: int = 512,
         heads: int = 16,
-        positions: Literal["sincos", "learned", "frozen"] = "sincos",
+        positions: Literal["sincos", "learned", "frozen", "mlp"] = "sincos",
+        every_block: bool = False,
+        embed: bool = True,
         window: int | tuple[int, int] | None = None,
         shift: tuple[int, int] = (2, 0),
         refill: bool = False,
@@ -50,9 +55,13 @@ class MaeDecoder(Head):
         if depth < 0:
             raise ValueError(f"depth must be 0 or more, not {depth}")
         settings = BlockSettings(width, heads, mlp_ratio, qkv_bias, eps=eps)
-        self.embed = nn.Linear(spec.width, width)
-        self.positions = SinCos(width) if positions == "sincos" else Table(spec, width, frozen=positions == "frozen")
-        self.windowed = window is not None
+        if not embed and spec.width != width:
+            raise ValueError(f"mae_decoder.embed=false needs the encoder's width {spec.width}, mae_decoder.width is {width}")
+        self.embed = Linear(spec.width, width) if embed else nn.Identity()
+        self.positions = make_positions(positions, spec, width, heads)
+        self.windowed, self.every_block = window is not None, every_block
+        if every_block and self.windowed:
+            raise ValueError("mae_decoder.every_block is not for shifted windows")
         rates = torch.linspace(0, drop_path, depth, device="cpu").tolist()
         if window is None:
             self.blocks = nn.ModuleList(Block(settings, rate) for rate in rates)
@@ -63,7 +72,7 @@ class MaeDecoder(Head):
             shifts = [(0, 0) if i % 2 == 0 else (shift[0], shift[1]) for i in range(depth)]
             self.blocks = nn.ModuleList(WindowBlock(settings, size, s, r) for s, r in zip(shifts, rates, strict=True))
         self.norm = make_norm("layer", width, eps)
-        self.pred = nn.Linear(width, spec.target)
+        self.pred = Linear(width, spec.target)
         initialise(self, init, init_std)
         if rescale and window is None:
             rescale_by_depth(self.blocks)
@@ -76,6 +85,8 @@ class MaeDecoder(Head):
         if where.index is None:
             raise ValueError("mae_decoder predicts tokens; use an mlp or linear head for region=pooled")
         if view.rows.layout.packed:
+            if self.every_block:
+                raise ValueError("mae_decoder.every_block is not for packed tokens")
             return self.pred(self._packed(view)[where.index])
         if self.windowed:
             return self.pred(take(self._on_lattice(view), where.index))
@@ -89,13 +100,15 @@ class MaeDecoder(Head):
     def units(self) -> list[nn.Module]:
         return list(self.blocks)
 
-    def _context(self, view: View) -> tuple[Tensor, Tensor | None]:
-        """Encoded tokens at decoder width with their positions, and prefix tokens."""
+    def _context(self, view: View) -> tuple[Tensor, Tensor]:
+        """Encoded tokens at decoder width, prefix tokens first, and their positions (0 for prefix tokens)."""
         latent, rows = view.student, view.rows
         pos = rows.pos if latent.index is None else take(rows.pos, latent.index)
-        x = self._refilled(view, self.embed(latent.tokens))
-        x = x + self.positions(pos, rows.layout.grid).to(x.dtype)
-        return x, None if latent.prefix is None else self.embed(latent.prefix)
+        x, places = self._refilled(view, self.embed(latent.tokens)), self.positions(pos, rows.layout.grid)
+        if latent.prefix is None:
+            return x, places
+        x = torch.cat([self.embed(latent.prefix), x], dim=1)
+        return x, nn.functional.pad(places, (0, 0, latent.prefix.shape[1], 0))
 
     def _refilled(self, view: View, x: Tensor) -> Tensor:
         if not self.refill or view.student.index is not None:
@@ -106,8 +119,10 @@ class MaeDecoder(Head):
         assert self.mask_token is not None, "spec.sees said that the encoder gives all tokens"
         return self.mask_token.to(x.dtype)
 
-    def _run(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        who = Who(allowed=None if valid is None else valid[:, None, None, :])
+    def _run(self, x: Tensor, places: Tensor, valid: Tensor | None) -> Tensor:
+        places = places.to(x.dtype)
+        x, added = (x, places) if self.every_block else (x + places, None)
+        who = Who(allowed=None if valid is None else valid[:, None, None, :], added=added)
         for block in self.blocks:
             x = block(x, who)
         return self.norm(x)
@@ -116,14 +131,13 @@ class MaeDecoder(Head):
         """-> decoded context ``[M, J, n, D]`` and targets ``[M, J, T, D]``: the sequence is (prefix, context, targets)."""
         mask, rows = view.mask, view.rows
         m, j, t = mask.targets.shape
-        context, prefix = self._context(view)
-        if prefix is not None:
-            context = torch.cat([prefix, context], dim=1)
-        p = 0 if prefix is None else prefix.shape[1]
-        queries = self._token(context) + self.positions(take(rows.pos, mask.targets), rows.layout.grid)
-        context = context[:, None].expand(-1, j, -1, -1)
-        x = torch.cat([context, queries.to(context.dtype)], dim=2).flatten(0, 1)
-        x = self._run(x, self._valid(view, p)).unflatten(0, (m, j))
+        context, places = self._context(view)
+        p = context.shape[1] - view.student.tokens.shape[1]
+        asked = self.positions(take(rows.pos, mask.targets), rows.layout.grid)
+        queries = self._token(context).expand(m, j, t, -1)
+        x = torch.cat([context[:, None].expand(-1, j, -1, -1), queries], dim=2).flatten(0, 1)
+        places = torch.cat([places.expand(m, -1, -1)[:, None].expand(-1, j, -1, -1), asked], dim=2).flatten(0, 1)
+        x = self._run(x, places, self._valid(view, p)).unflatten(0, (m, j))
         n = x.shape[2] - t
         return x[:, :, p:n], x[:, :, n:]
 
@@ -149,13 +163,10 @@ class MaeDecoder(Head):
         return out.scatter(1, index[..., None].expand_as(both), both)
 
     def _all_tokens(self, view: View) -> Tensor:
-        x, prefix = self._context(view)
-        valid = view.rows.layout.valid
-        p = 0 if prefix is None else prefix.shape[1]
-        if prefix is not None:
-            x = torch.cat([prefix, x], dim=1)
-            valid = None if valid is None else nn.functional.pad(valid, (p, 0), value=True)
-        return self._run(x, valid)[:, p:]
+        x, places = self._context(view)
+        valid, p = view.rows.layout.valid, x.shape[1] - view.student.tokens.shape[1]
+        valid = None if valid is None else nn.functional.pad(valid, (p, 0), value=True)
+        return self._run(x, places, valid)[:, p:]
 
     def _on_lattice(self, view: View) -> Tensor:
         """All N positions in order ``[M, N, D]``, through window blocks."""

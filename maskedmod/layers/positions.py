@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from maskedmod.tokens import Spec
 
-Positions = Literal["sincos", "learned", "frozen", "rotary", "rotary_interleaved", "relative", "none"]
+Positions = Literal["sincos", "learned", "frozen", "rotary", "rotary_interleaved", "relative", "mlp", "none"]
 
 
 def flat_index(pos: Tensor, grid: tuple[int, ...]) -> Tensor:
@@ -91,6 +91,19 @@ class Table(nn.Module):
             raise ValueError(f"a sequence of {longest} tokens, ends included: this model has learned {self.grid[0]} positions")
 
 
+class PositionMlp(nn.Module):
+    """Vectors made of coordinates by two linear layers with a GELU between them, for tokens at places in space (Point-BERT, Yu et
+    al. 2022, section 3.1; Point-MAE, Pang et al. 2022, section 3.2)."""
+
+    def __init__(self, axes: int, width: int, hidden: int = 128) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(axes, hidden), nn.Linear(hidden, width)
+
+    def forward(self, pos: Tensor, grid: tuple[int, ...] | None = None) -> Tensor:
+        """pos ``[..., A]`` -> ``[..., width]``."""
+        return self.fc2(nn.functional.gelu(self.fc1(pos.float())))  # type: ignore[no-any-return]
+
+
 class Rotary(nn.Module):
     """Angles for rotary attention (Su et al. 2021); several axes share the head width evenly (axial).
 
@@ -153,4 +166,6 @@ def make_positions(kind: Positions, spec: Spec, width: int, heads: int, length: 
         return Rotary(width // heads, spec.axes)
     if kind == "relative":
         return RelativeBias(spec, heads)
+    if kind == "mlp":
+        return PositionMlp(spec.axes, width)
     return nn.Identity()

@@ -1,7 +1,7 @@
 """Farthest points, nearest neighbours and groups of points, batched, in plain torch on any device.
 
-Letters in shapes: ``B`` clouds, ``P`` points of a cloud, ``G`` centres, ``S`` points of a group. Results are in the precision of the
-points: float64 clouds are measured in float64.
+Letters in shapes: ``B`` clouds, ``P`` points of a cloud, ``G`` centres, ``S`` points of a group. Results are in the precision
+of the points: float64 clouds are measured in float64.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from maskedmod.distances import squared_distances
 
 ELEMENTS = 2**24
 """Distances held at once while neighbours are looked for: 64 MB in float32."""
@@ -84,20 +86,11 @@ def _nearest(queries: Tensor, points: Tensor, count: int) -> Tensor:
     distance = squared_distances(queries, points)
     if distance.dtype != torch.float32:
         return distance.sort(dim=-1, stable=True).indices[..., :count]
-    # topk promises no order among equals: the bits of a float32 that is not negative sort like an integer, so the index goes below
-    # them in one int64 (adding 0.0 turns -0.0 into 0.0)
+    # topk promises no order among equals: the bits of a float32 that is not negative sort like an integer, so the index goes
+    # below them in one int64 (adding 0.0 turns -0.0 into 0.0)
     key = (distance + 0.0).view(torch.int32).long() << 32
     key |= torch.arange(points.shape[1], device=points.device)
     return key.topk(count, dim=-1, largest=False, sorted=True).values & 0xFFFFFFFF
-
-
-def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """``[..., N, 3]`` and ``[..., M, 3]`` -> ``[..., N, M]``, from differences: equal points are at 0 exactly, which the expanded
-    square does not give."""
-    out = (a[..., :, None, 0] - b[..., None, :, 0]).square()
-    for axis in range(1, a.shape[-1]):
-        out = out + (a[..., :, None, axis] - b[..., None, :, axis]).square()
-    return out
 
 
 def group_points(points: Tensor, count: int, size: int, near_origin: float | None = None) -> Groups:
