@@ -96,14 +96,14 @@ class LineRecords(Sequence[Record]):
         assert isinstance(text, str)
         if self.rest == "none":
             return Record(text, key)
-        first, *others = text.split(maxsplit=1)
+        first, *others = text.split(maxsplit=1) or [""]  # of blanks that only Unicode knows nothing is left
         rest = others[0].strip() if others else None
         if self.rest == "name":
             return Record(first, f"{key} ({rest})" if rest else key)
-        return Record(first, key, None if rest is None else _label(rest))
+        return Record(first, key, None if rest is None else label_of(rest))
 
 
-def _label(text: str) -> str | int | float:
+def label_of(text: str) -> str | int | float:
     """A number where it is one."""
     try:
         number = float(text)

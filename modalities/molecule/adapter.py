@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -21,6 +21,7 @@ from maskedmod.tokens import Spec, Tokens
 
 from . import chemistry, vocabulary
 from .smiles import atom_spans, cut_atoms, cut_characters
+from .splits import scaffold_splits
 
 Sample = tuple[np.ndarray[Any, Any], str]
 """Ids with the ends, and the string that they are."""
@@ -162,18 +163,11 @@ class Molecule(Modality):
 
     def raw_features(self, batch: dict[str, Any]) -> Tensor:
         """Morgan fingerprints of radius 2, float32 ``[S, 1024]``."""
-        rows = np.stack([chemistry.fingerprint(smiles) for smiles in batch["smiles"]])
-        return torch.from_numpy(rows).to(batch["ids"].device)
+        return torch.from_numpy(chemistry.fingerprints(batch["smiles"])).to(batch["ids"].device)
 
     def groupings(self) -> Mapping[str, Grouping]:
         """The scaffold splits of the literature, which are four different ones, see docs/molecule.md."""
-        flat, chiral = _grouped_by(False), _grouped_by(True)
-        return {
-            "scaffold_deepchem": Grouping(flat, "largest_first"),
-            "scaffold_pretrain_gnns": Grouping(chiral, "largest_first"),
-            "scaffold_random": Grouping(chiral, "shuffled"),
-            "scaffold_balanced": Grouping(flat, "balanced"),
-        }
+        return scaffold_splits(lambda record: _string(record.data))
 
     @property
     def letters(self) -> Alphabet:
@@ -198,10 +192,6 @@ class Molecule(Modality):
             kept = self.statistics.get("tokenizer")
             self._subword = Subword(kept, None, "the run's tokenizer") if kept else read_subword(Path(self.tokenizer))
         return self._subword
-
-
-def _grouped_by(chirality: bool) -> Callable[[Record], str]:
-    return lambda record: chemistry.scaffold(_string(record.data), chirality)
 
 
 def _string(data: Any) -> str:

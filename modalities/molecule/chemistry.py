@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -50,6 +51,11 @@ def fingerprint(smiles: str, bits: int = 1024, radius: int = 2) -> np.ndarray[An
     """Morgan fingerprint of ``radius`` bonds, float32 ``[bits]`` of zeros and ones (Rogers and Hahn 2010: ECFP4)."""
     made = require("rdkit.Chem.rdFingerprintGenerator", "molecule").GetMorganGenerator(radius=radius, fpSize=bits)
     return np.asarray(made.GetFingerprintAsNumPy(parse(smiles)), np.float32)
+
+
+def fingerprints(smiles: Sequence[str]) -> np.ndarray[Any, Any]:
+    """The same of several molecules, float32 ``[S, 1024]``."""
+    return np.stack([fingerprint(one) for one in smiles])
 
 
 def _short(smiles: str) -> str:

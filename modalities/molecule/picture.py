@@ -28,16 +28,18 @@ def formula(smiles: str, marked: Sequence[int] = (), size: tuple[int, int] = SIZ
         try:
             molecule.UpdatePropertyCache(False)
             chem.SanitizeMol(molecule, catchErrors=True)
-            return _drawn(molecule, marked, size)
+            return drawn(molecule, marked, size)
         except (ValueError, RuntimeError):
             return _written(smiles, size)
 
 
-def _drawn(molecule: Any, marked: Sequence[int], size: tuple[int, int]) -> np.ndarray[Any, Any]:
+def drawn(molecule: Any, marked: Sequence[int] = (), size: tuple[int, int] = SIZE) -> np.ndarray[Any, Any]:
+    """A molecule of RDKit with some atoms on grey discs; where it has coordinates they stay."""
     draw2d = require("rdkit.Chem.Draw.rdMolDraw2D", "molecule")
     canvas = draw2d.MolDraw2DCairo(*size)
     canvas.drawOptions().prepareMolsBeforeDrawing = False
-    require("rdkit.Chem.rdDepictor", "molecule").Compute2DCoords(molecule)
+    if not molecule.GetNumConformers():
+        require("rdkit.Chem.rdDepictor", "molecule").Compute2DCoords(molecule)
     atoms = [atom for atom in marked if atom < molecule.GetNumAtoms()]
     canvas.DrawMolecule(molecule, highlightAtoms=atoms, highlightAtomColors=dict.fromkeys(atoms, MARK), highlightBonds=[])
     canvas.FinishDrawing()
