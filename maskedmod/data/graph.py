@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,19 +21,25 @@ class Graph:
 
     ``nodes``: float32 ``[n, P]``, a scipy CSR matrix of that shape, or int64 ``[n, C]`` for categories. ``edges``: int64
     ``[2, E]``, rows source and target, sorted by target and then source, none twice. ``edge_attr``: ``[E, Q]`` floats or int64
-    categories in the order of the edges. ``labels``: of the nodes, int64 ``[n]``, -1 = none. ``parts``: node numbers of the
-    published split, by ``train``, ``val`` and ``test``. ``removed``: how many of what was left out when it was read.
+    categories in the order of the edges. ``removed``: how many of what was left out when it was read.
+
+    A record of a graph may carry ``extra["token_labels"]``, a label (or None) for each node, where its own label is that of the
+    graph; and ``extra["parts"]``, node numbers of a published split by ``train``, ``val`` and ``test``.
     """
 
     nodes: Any
     edges: Array
     edge_attr: Array | None = None
-    labels: Array | None = None
-    parts: Mapping[str, Array] = field(default_factory=dict)
     removed: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.nodes.shape[0])
+
+    @cached_property
+    def starts(self) -> Array:
+        """First edge into every node, int64 ``[n + 1]``: the edges into node i are ``starts[i]`` to ``starts[i + 1]``."""
+        counts = np.bincount(self.edges[1], minlength=len(self))
+        return np.concatenate([[0], np.cumsum(counts)])
 
 
 def clean(
@@ -41,8 +48,6 @@ def clean(
     edge_attr: Array | None = None,
     *,
     undirected: bool = True,
-    labels: Array | None = None,
-    parts: Mapping[str, Array] | None = None,
     row: str = "edge",
 ) -> Graph:
     """A Graph from edges ``[2, E]`` in any order. Duplicates (with ``undirected`` also a pair given in both directions) and
@@ -71,13 +76,13 @@ def clean(
         attr = None if attr is None else np.concatenate([attr, attr])
     order = np.lexsort((edges[0], edges[1]))
     edges = np.ascontiguousarray(edges[:, order])
-    return Graph(nodes, edges, None if attr is None else attr[order], labels, parts or {}, removed)
+    return Graph(nodes, edges, None if attr is None else attr[order], removed)
 
 
-def read_graph(name: str, arguments: Callable[[], dict[str, Any]], note: Callable[[str], None]) -> Graph:
-    """The graph of a data source: ``clean(**arguments())``, with what was found and left out noted. UserError names the file."""
+def read_graph(name: str, arguments: Mapping[str, Any], note: Callable[[str], None]) -> Graph:
+    """The graph of a data source: ``clean(**arguments)``, with what was found and left out noted. UserError names the file."""
     try:
-        graph = clean(**arguments())
+        graph = clean(**arguments)
     except BadSample as error:
         raise UserError(f"{name}: {error}") from None
     alone = len(graph) - len(np.unique(graph.edges))

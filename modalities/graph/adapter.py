@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,66 +16,85 @@ from maskedmod.modality import BadSample, Modality, Panel, Record
 from maskedmod.raw import token_statistics
 from maskedmod.tokens import Latent, Spec, Tokens
 
-from .embedding import CategoryEmbedding
 from .packed import pack, unpack
-from .reading import read
-
-MOLECULE = (120, 3)
-"""Atom types and chiralities of pretrain-gnns (Hu et al. 2020); the last atom type is that of a masked atom."""
+from .reading import graph_of, ready, ready_whole
+from .sampling import induced, reached, seeds_of
 
 
 class Graph(Modality):
     """Graphs, packed node after node; one token is one node.
 
-    ``features``: numbers per node; null: as the training data have. ``kind``: ``values`` for nodes that carry numbers,
-    ``molecule`` for SMILES or SDF with the featurisation of pretrain-gnns (Hu et al. 2020), whose nodes are two categories and
-    whose edges two. ``normalize``: ``row`` divides a node's values by their sum (GraphMAE's setting on citation graphs).
-    ``self_loops``: every node gets an edge to itself (graphs are read without), after all others of the same target.
+    ``features``: numbers per node; null: as the training data have. ``normalize``: ``row`` divides a node's values by their sum
+    (GraphMAE's setting on citation graphs). ``self_loops``: every node gets an edge to itself (graphs are read without them).
+    ``neighbours``: a large graph trains in parts: ``seed_nodes`` nodes, at most ``neighbours[0]`` neighbours of each, at most
+    ``neighbours[1]`` of each of these, and so on, with all edges between the nodes reached. A graph then counts as one sample
+    for every ``seed_nodes`` nodes; which nodes these are is drawn anew in every epoch. Features come from whole graphs.
     UserError for values that do not fit.
     """
 
-    columns = ("smiles", "SMILES", "mol", "graph")
+    columns = ("graph",)
 
     def __init__(
         self,
         features: int | None = None,
-        kind: Literal["values", "molecule"] = "values",
         normalize: Literal["row", "none"] = "none",
         self_loops: bool = False,
+        neighbours: tuple[int, ...] | None = None,
+        seed_nodes: int = 512,
     ) -> None:
         super().__init__()
         if features is not None and features < 1:
             raise UserError(f"modality.features={features}: expected 1 or more, or null for what the data have")
-        self.features, self.kind, self.normalize, self.self_loops = features, kind, normalize, self_loops
+        if neighbours is not None and (not neighbours or min(neighbours) < 1):
+            raise UserError(f"modality.neighbours={list(neighbours)}: expected one number of 1 or more for every step")
+        if seed_nodes < 1:
+            raise UserError(f"modality.seed_nodes={seed_nodes}: expected 1 or more")
+        self.features, self.normalize, self.self_loops = features, normalize, self_loops
+        self.neighbours, self.seed_nodes = neighbours, seed_nodes
 
     @property
     def spec(self) -> Spec:
-        """Values per node on one axis, the node's number; for molecules ids of two categories, of which atom types are the
-        vocabulary."""
-        if self.kind == "molecule":
-            return Spec(values=len(MOLECULE), axes=1, vocab=MOLECULE[0])
+        """Values per node on one axis, the node's number."""
         width = self.features or self.statistics.get("features")
         if width is None:
             raise UserError("how many values a node has is not known before data were read; give modality.features=")
         return Spec(values=int(width), axes=1)
 
+    def expand(self, record: Record) -> Sequence[Record]:
+        """With ``neighbours`` as many parts of a graph as it has ``seed_nodes``; else the graph."""
+        if self.neighbours is None:
+            return (record,)
+        graph = graph_of(record.data)
+        count = max(1, -(-len(graph) // self.seed_nodes))
+        extra = {key: value for key, value in record.extra.items() if key not in ("parts", "token_labels")}
+        return [
+            Record(graph, f"{record.key} part {i}", None, {**extra, "clip": record.key, "part": (i, count)}) for i in range(count)
+        ]
+
     def read(self, record: Record) -> data.Graph:
-        """One graph, normalised, with self-loops where they are wanted."""
-        graph = read(record, self.kind, self.normalize, self.self_loops)
-        if self.features is not None and graph.nodes.shape[1] != self.features and self.kind == "values":
-            raise BadSample(f"has {graph.nodes.shape[1]} values per node, modality.features is {self.features}")
-        return graph
+        """One graph or part of one, normalised, with self-loops where they are wanted. A part is drawn from the record's seed;
+        held out and without a seed it is always the same."""
+        graph = graph_of(record.data)
+        width = int(graph.nodes.shape[1])
+        wanted = self.features or self.statistics.get("features", width)
+        if width != wanted:
+            raise BadSample(f"has {width} values per node, expected {wanted}")
+        if self.neighbours is None or "part" not in record.extra:
+            return ready_whole(graph, self.normalize, self.self_loops)
+        part, parts = record.extra["part"]
+        seed = record.extra.get("seed", part)
+        draw = np.random.default_rng(seed)
+        free = "seed" in record.extra and not record.extra.get("held_out")
+        seeds = seeds_of(len(graph), part, parts, draw if free else None)
+        return ready(induced(graph, reached(graph, seeds, self.neighbours, draw)), self.normalize, self.self_loops)
 
     def collate(self, samples: Sequence[data.Graph]) -> dict[str, Any]:
         """See ``packed.pack``."""
-        widths = {graph.nodes.shape[1] for graph in samples}
-        if len(widths) > 1:
-            raise BadSample(f"graphs of a batch have {sorted(widths)} values per node; expected the same number")
         return pack(samples)
 
     def measure(self, samples: Sequence[data.Graph]) -> dict[str, Any]:
         """``features`` where the recipe does not say."""
-        return {} if self.features is not None or self.kind == "molecule" else {"features": int(samples[0].nodes.shape[1])}
+        return {"features": int(samples[0].nodes.shape[1])} if self.features is None else {}
 
     def prepare(self, batch: dict[str, Any], ctx: Context) -> dict[str, Any]:
         """Nothing is left to do."""
@@ -86,8 +105,8 @@ class Graph(Modality):
         return {"main": unpack(batch)}
 
     def embedding(self, width: int) -> nn.Module:
-        """Linear in the values; for categories the sum of one table each."""
-        return CategoryEmbedding(MOLECULE, width) if self.kind == "molecule" else nn.Linear(self.spec.values, width)
+        """Linear in the values."""
+        return nn.Linear(self.spec.values, width)
 
     def untokenize(self, values: Tensor, tokens: Tokens) -> Tensor:
         """The values themselves."""
@@ -106,16 +125,15 @@ class Graph(Modality):
         return records(split)
 
     def raw_features(self, batch: dict[str, Any]) -> Tensor:
-        """Of every graph: mean and deviation of its nodes' values, or shares of every category; logarithms of its numbers of
-        nodes and edges; mean and deviation of the degree."""
+        """Of every graph: mean and deviation of its nodes' values; logarithms of its numbers of nodes and edges; mean and
+        deviation of the degree."""
         tokens = unpack(batch)
         assert tokens.relation is not None and tokens.layout.cu_seqlens is not None
         degree = torch.bincount(tokens.relation.edge_index[1], minlength=len(tokens.values)).float()[:, None]
         mean = Latent(degree, tokens.layout).mean()
         spread = (Latent(degree.square(), tokens.layout).mean() - mean.square()).clamp(min=0).sqrt()
         sizes = tokens.layout.cu_seqlens.diff().float()[:, None]
-        values = token_statistics(replace(tokens, values=tokens.values), self.spec.vocab).flatten(1)
-        return torch.cat([values, sizes.log(), (mean * sizes + 1).log(), mean, spread], dim=1)
+        return torch.cat([token_statistics(tokens, None), sizes.log(), (mean * sizes + 1).log(), mean, spread], dim=1)
 
     def unit(self) -> str:
         """Throughput counts nodes."""

@@ -22,32 +22,36 @@ JOINED, APART, OWN_WORD, OTHER_WORD = 0.35, 0.03, 0.6, 0.06
 
 
 def records(split: str) -> list[Record]:
-    """``train`` 192 generated graphs of 16 to 48 nodes; ``val`` 47 others and the karate club."""
+    """``train`` 192 generated graphs of 14 to 48 nodes; ``val`` 47 others and the karate club."""
     if split not in SIZES:
         raise ValueError(f"split is {split!r}; expected train or val")
-    made = [_generated(split, i) for i in range(SIZES[split] - (split == "val"))]
-    found = [Record(graph, f"demo {split} {i}", count) for i, (graph, count) in enumerate(made)]
-    return [*found, Record(_club(), "demo karate club", 2)] if split == "val" else found
+    found = [_record(_generated(split, i), f"demo {split} {i}") for i in range(SIZES[split] - (split == "val"))]
+    return [*found, _record(_club(), "demo karate club")] if split == "val" else found
+
+
+def _record(made: tuple[Graph, list[int]], key: str) -> Record:
+    graph, of = made
+    return Record(graph, key, len(set(of)), {"token_labels": of})
 
 
 @lru_cache(maxsize=sum(SIZES.values()))
-def _generated(split: str, number: int) -> tuple[Graph, int]:
-    """A graph and its number of communities."""
+def _generated(split: str, number: int) -> tuple[Graph, list[int]]:
+    """A graph and the communities of its nodes."""
     draw = np.random.default_rng((13, list(SIZES).index(split), number))
     count = 2 + number % 3
-    of = np.sort(draw.integers(count, size=draw.integers(16, 49)))
+    of = np.sort(np.concatenate([np.arange(count), draw.integers(count, size=draw.integers(12, 45))]))
     source, target = np.triu_indices(len(of), 1)
     joined = draw.random(len(source)) < np.where(of[source] == of[target], JOINED, APART)
-    return clean(_words(of, draw), np.stack([source[joined], target[joined]]), labels=of), count
+    return clean(_words(of, draw), np.stack([source[joined], target[joined]])), of.tolist()
 
 
 @lru_cache(maxsize=1)
-def _club() -> Graph:
+def _club() -> tuple[Graph, list[int]]:
     import networkx as nx
 
     club = nx.karate_club_graph()
     of = np.array([int(club.nodes[i]["club"] != "Mr. Hi") for i in range(len(club))])
-    return clean(_words(of, np.random.default_rng(13)), np.array(club.edges).T, labels=of)
+    return clean(_words(of, np.random.default_rng(13)), np.array(club.edges).T), of.tolist()
 
 
 def _words(of: np.ndarray[Any, Any], draw: np.random.Generator) -> np.ndarray[Any, Any]:

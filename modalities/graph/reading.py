@@ -1,4 +1,4 @@
-"""What a record may hold, as a graph that is ready to be packed."""
+"""What a record holds, as a graph that is ready to be packed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ from typing import Any
 import numpy as np
 
 from maskedmod.data.graph import Graph
-from maskedmod.modality import BadSample, Record
+from maskedmod.data.graph_objects import convert
 
 
-def read(record: Record, kind: str, normalize: str, self_loops: bool) -> Graph:
-    """The graph of a record. BadSample for data that are no graph."""
-    given = record.data
-    if kind == "molecule" and not isinstance(given, Graph):
-        from .molecules import graph_of
+def graph_of(given: Any) -> Graph:
+    """A graph of ours, of NetworkX or of PyTorch Geometric. BadSample for anything else."""
+    return given if isinstance(given, Graph) else convert(given)
 
-        given = graph_of(given)
-    if not isinstance(given, Graph):
-        raise BadSample(f"expected a graph, got {type(given).__name__}")
-    return _ready(given, normalize, self_loops)
+
+def ready(graph: Graph, normalize: str, self_loops: bool) -> Graph:
+    """Values in memory as they are used: dense, normalised by ``row`` or ``none``, with self-loops where they are wanted."""
+    nodes = graph.nodes.toarray() if hasattr(graph.nodes, "tocsr") else graph.nodes
+    if normalize == "row":
+        nodes = row_normalised(nodes)
+    graph = replace(graph, nodes=nodes)
+    return with_self_loops(graph) if self_loops else graph
+
+
+def ready_whole(graph: Graph, normalize: str, self_loops: bool) -> Graph:
+    """As ``ready``, kept for the two latest graphs: whole-graph training reads the same one at every step."""
+    return _kept(_Same(graph), normalize, self_loops)
 
 
 class _Same:
@@ -37,29 +44,19 @@ class _Same:
         return isinstance(other, _Same) and other.graph is self.graph
 
 
-def _ready(graph: Graph, normalize: str, self_loops: bool) -> Graph:
-    """Kept for the latest few graphs, since whole-graph training reads the same one at every step."""
-    return _prepared(_Same(graph), normalize, self_loops)
+@lru_cache(maxsize=2)
+def _kept(key: _Same, normalize: str, self_loops: bool) -> Graph:
+    return ready(key.graph, normalize, self_loops)
 
 
-@lru_cache(maxsize=4)
-def _prepared(key: _Same, normalize: str, self_loops: bool) -> Graph:
-    graph = key.graph
-    nodes = graph.nodes.toarray() if hasattr(graph.nodes, "tocsr") else graph.nodes
-    if normalize == "row":
-        nodes = _row_normalised(nodes)
-    graph = replace(graph, nodes=nodes)
-    return with_self_loops(graph) if self_loops else graph
-
-
-def _row_normalised(nodes: Any) -> Any:
+def row_normalised(nodes: Any) -> Any:
     """Rows divided by their sum; rows that sum to 0 stay."""
     total = nodes.sum(axis=1, keepdims=True)
     return (nodes / np.where(total == 0, 1, total)).astype(np.float32)
 
 
 def with_self_loops(graph: Graph) -> Graph:
-    """An edge from every node to itself, sorted in among the others; their attributes are 0."""
+    """An edge from every node to itself, sorted in among the others; its attributes are 0."""
     n = len(graph)
     own = np.arange(n)
     edges = np.concatenate([graph.edges, np.stack([own, own])], axis=1)

@@ -36,19 +36,16 @@ class Planetoid(Source):
         """The one graph, in both splits. UserError when there are no such files, or they do not fit one another."""
         if self._record is None:
             folder, name = _find(Path(self.path), self.name)
-            graph = read_graph(f"{folder}/ind.{name}", lambda: _read(folder, name), self.note)
-            self._record = Record(graph, f"{folder}/ind.{name}", list(map(_label, graph.labels)))
+            key = f"{folder}/ind.{name}"
+            arguments, labels, parts = _read(folder, name)
+            self._record = Record(read_graph(key, arguments, self.note), key, labels, {"parts": parts})
         return expanded([self._record], modality)
 
     def everything(self, modality: Modality) -> Sequence[Record]:
-        """The same. UserError as for ``records``."""
-        found = self.records("train", modality)
-        assert isinstance(found, Sequence)
-        return found
-
-
-def _label(number: int) -> int | None:
-    return None if number < 0 else int(number)
+        """The graph as a whole. UserError as for ``records``."""
+        self.records("train", modality)
+        assert self._record is not None
+        return [self._record]
 
 
 def _find(path: Path, name: str | None) -> tuple[Path, str]:
@@ -65,8 +62,8 @@ def _find(path: Path, name: str | None) -> tuple[Path, str]:
     return found[0].parent, names[0]
 
 
-def _read(folder: Path, name: str) -> dict[str, Any]:
-    """Arguments of ``graph.clean``."""
+def _read(folder: Path, name: str) -> tuple[dict[str, Any], list[int | None], dict[str, Any]]:
+    """Arguments of ``graph.clean``, labels of the nodes, and the public split."""
     import scipy.sparse as sparse
 
     part = {end: read_pickle(folder / f"ind.{name}.{end}") for end in ("x", "tx", "allx", "y", "ty", "ally", "graph")}
@@ -84,9 +81,9 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     values[:known], values[test] = part["allx"], part["tx"]
     classes = np.zeros((n, part["ally"].shape[1]))
     classes[:known], classes[test] = part["ally"], part["ty"]
-    labels = np.where(classes.sum(1) > 0, classes.argmax(1), -1)
+    labels = [int(row.argmax()) if row.any() else None for row in classes]
     trained = len(part["y"])
     heads = np.repeat(np.fromiter(part["graph"], np.int64), [len(ends) for ends in part["graph"].values()])
     tails = np.fromiter(chain.from_iterable(part["graph"].values()), np.int64)
     split = {"train": np.arange(trained), "val": np.arange(trained, trained + VALIDATED), "test": np.sort(test)}
-    return {"nodes": values.tocsr(), "edges": np.stack([heads, tails]), "labels": labels, "parts": split}
+    return {"nodes": values.tocsr(), "edges": np.stack([heads, tails])}, labels, split

@@ -1,0 +1,64 @@
+"""Graphs of other packages as ours. Nothing of these packages is imported: their objects are known by what they have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from maskedmod.data.graph import Graph, clean
+from maskedmod.modality import BadSample
+
+FEATURE, LABEL = "x", "y"
+"""Node attributes of a NetworkX graph that are its values (a list of numbers) and its label."""
+
+
+def convert(given: Any) -> Graph:
+    """A graph of PyTorch Geometric (``x``, ``edge_index``, ``edge_attr``), its edges in the directions in which they are given,
+    or of NetworkX (node attribute ``x``), of which all nodes or none have values. Without values a node has one, 1.
+    BadSample for what is neither."""
+    if hasattr(given, "edge_index"):
+        return _from_pyg(given)
+    if hasattr(given, "nodes") and hasattr(given, "edges") and callable(getattr(given, "is_directed", None)):
+        return _from_networkx(given)
+    raise BadSample(f"expected a graph, got {type(given).__name__}")
+
+
+def has_values(given: Any) -> bool:
+    """Whether the nodes of an object that ``convert`` takes have values of their own."""
+    if hasattr(given, "edge_index"):
+        return getattr(given, "x", None) is not None
+    return any(FEATURE in values for _, values in given.nodes(data=True))
+
+
+def token_labels(given: Any) -> Any:
+    """Labels of the nodes of an object that ``convert`` takes, as many as there are nodes; None where it has none."""
+    if hasattr(given, "edge_index"):
+        y = getattr(given, "y", None)
+        return y.tolist() if y is not None and y.ndim == 1 and len(y) == given.num_nodes > 1 else None
+    found = [values.get(LABEL) for _, values in given.nodes(data=True)]
+    return found if any(label is not None for label in found) else None
+
+
+def _from_pyg(given: Any) -> Graph:
+    x, attr = getattr(given, "x", None), getattr(given, "edge_attr", None)
+    nodes = _ones(int(given.num_nodes)) if x is None else x.cpu().numpy().astype(np.float32).reshape(len(x), -1)
+    return clean(nodes, given.edge_index.cpu().numpy(), None if attr is None else attr.cpu().numpy(), undirected=False)
+
+
+def _from_networkx(given: Any) -> Graph:
+    number = {name: i for i, name in enumerate(given.nodes)}
+    edges = np.array([(number[a], number[b]) for a, b in given.edges()], np.int64).reshape(-1, 2).T
+    rows = [values.get(FEATURE) for _, values in given.nodes(data=True)]
+    missing = [name for name, row in zip(number, rows, strict=True) if row is None]
+    if missing and len(missing) < len(rows):
+        raise BadSample(f"node {missing[0]!r} has no values {FEATURE!r}, others have")
+    try:
+        nodes = _ones(len(rows)) if missing or not rows else np.array(rows, np.float32).reshape(len(rows), -1)
+    except (TypeError, ValueError):
+        raise BadSample(f"the nodes' {FEATURE!r} are no lists of numbers of one length") from None
+    return clean(nodes, edges, undirected=not given.is_directed())
+
+
+def _ones(n: int) -> Any:
+    return np.ones((n, 1), np.float32)
