@@ -55,7 +55,7 @@ def build_model(tree: dict[str, Any], modality: Modality | None = None) -> Maske
     modality = modality if modality is not None else build_modality(tree)
     spec = modality.spec
     encoder = build_encoder(tree, modality)
-    spec = replace(spec, width=encoder.width, sees=encoder.sees)
+    spec = replace(spec, width=encoder.width, sees=encoder.sees, levels=encoder.levels)
     teacher: Teacher | None = None
     if tree.get("teacher"):
         teacher = _make("teacher", tree["teacher"], spec, encoder)

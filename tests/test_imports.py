@@ -12,7 +12,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = ("masks", "encoders", "targets", "heads", "losses", "teachers", "optimizers")
-LOW = ("tokens", "context", "schedules", "errors", "layers", "apply", "modality", "masking", "corruption", "compat", "drawing", "pyramid")
+LOW = (
+    "tokens",
+    "context",
+    "schedules",
+    "errors",
+    "layers",
+    "apply",
+    "modality",
+    "masking",
+    "corruption",
+    "compat",
+    "drawing",
+    "pyramid",
+)
 """What blocks and modalities may lean on, beside each other's base classes."""
 LEANS = {"molecular_graph": ("graph", "molecule")}
 """Modalities that are made of others."""

@@ -13,10 +13,12 @@ from maskedmod.tokens import Latent
 
 class Encoder(nn.Module, ABC):
     """Base of encoders, built as ``block(spec, embedding, **arguments)``; ``embedding(width)`` makes the modality's
-    learned embedding, which the encoder owns. ``width`` is D, ``sees`` how the mask is applied to its input."""
+    learned embedding, which the encoder owns. ``width`` is D, ``sees`` how the mask is applied to its input, ``levels`` the width
+    of every level, finest first, of an encoder that gives several."""
 
     width: int
     sees: Sees
+    levels: tuple[int, ...] = ()
 
     @abstractmethod
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:

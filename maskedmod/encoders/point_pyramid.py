@@ -1,0 +1,105 @@
+"""Hierarchical Transformer over a pyramid of groups, on visible tokens only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from maskedmod.apply import Seen, Sees
+from maskedmod.encoders import Encoder
+from maskedmod.layers.attention import QkvBias, Who
+from maskedmod.layers.block import Block, BlockSettings, make_norm
+from maskedmod.layers.grouping import SetPool, squared_distances
+from maskedmod.layers.init import Init, initialise
+from maskedmod.layers.positions import PositionMlp
+from maskedmod.pyramid import Level, Pyramid, put_back
+from maskedmod.tokens import Latent, Layout, MaskSet, Spec, Tokens, take
+
+
+class PointPyramid(Encoder):
+    """Point-M2AE's encoder (Zhang et al. 2022, section 3.2), from the finest level to the coarsest: embed or merge groups,
+    leave out the hidden ones, add positions made of coordinates before every block.
+
+    All groups are embedded and only visible ones go through blocks: a coarse group that is visible has visible members only, so
+    nothing of what is hidden is seen, but for a BatchNorm's statistics in training. ``widths``, ``depths``: of every level,
+    finest first. ``local_radius``: a token of a level attends to those nearer than this (paper: 0.32, 0.64, 1.28, which the
+    released code switches off in pre-training); null: to all. ``drop_path``: rate at the last block, linear in depth over all.
+    The latent's tokens are the visible ones of the coarsest level; ``levels`` has those of every level, normed.
+    """
+
+    sees: Sees = "full"
+
+    def __init__(
+        self,
+        spec: Spec,
+        embedding: Callable[[int], nn.Module],
+        widths: tuple[int, ...] = (96, 192, 384),
+        depths: tuple[int, ...] = (5, 5, 5),
+        heads: int = 6,
+        local_radius: tuple[float, ...] | None = None,
+        mlp_ratio: float = 4.0,
+        qkv_bias: QkvBias = "none",
+        drop_path: float = 0.0,
+        eps: float = 1e-5,
+        init: Init = "trunc_normal",
+        init_std: float = 0.02,
+    ) -> None:
+        super().__init__()
+        if not len(widths) == len(depths) == len(local_radius or depths) > 0:
+            raise ValueError(f"widths {widths}, depths {depths} and local_radius {local_radius} must have one number a level")
+        self.width, self.levels, self.local_radius = widths[-1], widths, local_radius
+        self.embed = embedding(widths[0])
+        self.merges = nn.ModuleList(SetPool(fine, fine, fine, coarse, coarse) for fine, coarse in pairwise(widths))
+        self.positions = nn.ModuleList(PositionMlp(spec.axes, width, width) for width in widths)
+        rates = iter(torch.linspace(0, drop_path, sum(depths), device="cpu").tolist())
+        self.stages = nn.ModuleList()
+        for width, depth in zip(widths, depths, strict=True):
+            settings = BlockSettings(width, heads, mlp_ratio, qkv_bias, eps=eps)
+            self.stages.append(nn.ModuleList(Block(settings, next(rates)) for _ in range(depth)))
+        self.norms = nn.ModuleList(make_norm("layer", width, eps) for width in widths)
+        initialise(self, init, init_std)
+
+    def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
+        """Encode; there are no taps, ``Latent.levels`` gives every level."""
+        tokens, mask = seen.tokens, seen.mask
+        if not isinstance(tokens, Pyramid) or len(tokens.levels) != len(self.levels):
+            raise ValueError(f"point_pyramid needs tokens of {len(self.levels)} scales (points: modality.coarser)")
+        if taps:
+            raise ValueError(f"point_pyramid has no taps ({', '.join(taps)} asked); its latent has all levels")
+        x, encoded = tokens.levels[0].values, []
+        for number, level in enumerate(tokens.levels):
+            x = self.embed(x) if number == 0 else self.merges[number - 1](take(x, level.members))
+            picked = None if mask is None else mask.at(number)
+            visible = self._encode(number, x, level, picked)
+            encoded.append(visible)
+            x = visible.values if picked is None else put_back(visible.values, picked, x)
+        levels = tuple(
+            Tokens(norm(level.values), level.pos, level.layout) for norm, level in zip(self.norms, encoded, strict=True)
+        )
+        index = None if mask is None else mask.at(len(levels) - 1).keep
+        return Latent(levels[-1].values, levels[-1].layout, index=index, levels=levels)
+
+    def units(self) -> list[nn.Module]:
+        return [block for stage in self.stages for block in stage]  # type: ignore[attr-defined]
+
+    def _encode(self, number: int, x: Tensor, level: Level, mask: MaskSet | None) -> Tokens:
+        """Visible tokens of a level, through its blocks; x ``[M, G, D]``."""
+        pos, valid = level.pos, None
+        if mask is not None:
+            x, pos, valid = take(x, mask.keep), take(pos, mask.keep), mask.keep_valid
+        who = Who(allowed=self._allowed(number, pos, valid), added=self.positions[number](pos).to(x.dtype))
+        for block in self.stages[number]:  # type: ignore[attr-defined]
+            x = block(x, who)
+        return Tokens(x, pos, Layout(valid=valid))
+
+    def _allowed(self, number: int, pos: Tensor, valid: Tensor | None) -> Tensor | None:
+        """Keys that are no padding and near enough; a token always sees itself, so that padding has a key as well."""
+        keys = None if valid is None else valid[:, None, None, :]
+        if self.local_radius is None:
+            return keys
+        near = (squared_distances(pos, pos) < self.local_radius[number] ** 2)[:, None]
+        itself = torch.eye(pos.shape[1], dtype=torch.bool, device=pos.device)
+        return near | itself if keys is None else near & keys | itself

@@ -1,0 +1,124 @@
+"""Point-M2AE as ZrrSkywalker/Point-M2AE saves it (``base_model.h_encoder.*``, ``h_decoder``, ``token_prop``, ``rec_head``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.parts import Tree, Weights
+from maskedmod.zoo.mapping import Rule
+
+NAME = "point_m2ae"
+SETTINGS: dict[str, Any] = {
+    "points": 2048,
+    "groups": [512, 256, 64],
+    "group_sizes": [16, 8, 8],
+    "heads": 6,
+    "mask_ratio": 0.8,
+    "spill": True,
+}
+CONFIG: dict[str, str] = {}
+
+AT = r"(?:base_model\.)?"
+HEAD = "objectives.main.head"
+
+
+def matches(weights: Weights) -> bool:
+    return parts.has(weights, AT + r"h_encoder\.token_embed\.0\.first_conv\.0\.weight")
+
+
+def recipe(weights: Weights, settings: Tree) -> Tree:
+    norms = rf"{AT}h_encoder\.encoder_norms\.(\d+)\.weight"
+    widths = [len(_numbered(weights, norms, i)) for i in range(parts.depth(weights, norms))]
+    depths = [parts.depth(weights, rf"{AT}h_encoder\.encoder_blocks\.{i}\.blocks\.(\d+)\..*") for i in range(len(widths))]
+    stages = parts.depth(weights, rf"{AT}h_decoder\.(\d+)\..*")
+    up = [parts.depth(weights, rf"{AT}token_prop\.{i}\.extraction\.operation\.(\d+)\..*") for i in range(stages - 1)]
+    down = [parts.depth(weights, rf"{AT}h_decoder\.{i}\.blocks\.(\d+)\..*") for i in range(stages)]
+    groups, sizes, level = settings["groups"], settings["group_sizes"], len(widths) - stages
+    coarser = [list(pair) for pair in zip(groups[1:], sizes[1:], strict=True)]
+    points = {"points": settings["points"], "groups": groups[0], "group_size": sizes[0], "coarser": coarser, "level": level}
+    values = parts.tensor(weights, AT + r"rec_head\.bias").shape[0]
+    return {
+        "modality": {"points": points},
+        "mask": {"multi_scale": {"ratio": settings["mask_ratio"], "spill": settings["spill"]}},
+        "encoder": {"point_pyramid": {"widths": widths, "depths": depths, "heads": settings["heads"]}},
+        "target": {"raw": {"norm": "none"}},
+        "head": {"pyramid_decoder": {"depths": down, "up_blocks": up, "heads": settings["heads"], "values": values}},
+        "loss": {"chamfer": {}},
+    }
+
+
+def _numbered(weights: Weights, pattern: str, number: int) -> Tensor:
+    return parts.tensor(weights, pattern.replace(r"(\d+)", str(number)))
+
+
+def rules(weights: Weights, settings: Tree) -> list[Rule]:
+    encoder = rf"{AT}h_encoder\."
+    return [
+        *_pool_rules(rf"{encoder}token_embed\.0", "encoder.embed"),
+        *(
+            rule
+            for i in range(1, len(settings.get("groups", SETTINGS["groups"])))
+            for rule in _pool_rules(rf"{encoder}token_embed\.{i}", f"encoder.merges.{i - 1}")
+        ),
+        *_position_rules(rf"{encoder}encoder_pos_embeds", "encoder.positions"),
+        *_block_rules(rf"{encoder}encoder_blocks", "encoder.stages"),
+        Rule(rf"{encoder}encoder_norms\.(\d+)\.(weight|bias)", r"encoder.norms.\1.\2"),
+        parts.mask_token_rule(rf"{AT}mask_token", f"{HEAD}.mask_token"),
+        *_position_rules(rf"{AT}decoder_pos_embeds", f"{HEAD}.positions"),
+        *_block_rules(rf"{AT}h_decoder", f"{HEAD}.stages"),
+        *_propagation_rules(rf"{AT}token_prop", f"{HEAD}.ups"),
+        *parts.linear_rules(rf"{AT}decoder_norm", f"{HEAD}.norm"),
+        *_point_rules(rf"{AT}rec_head", f"{HEAD}.pred"),
+    ]
+
+
+def untrained(weights: Weights) -> dict[str, str]:
+    return {}
+
+
+NORM = "weight|bias|running_mean|running_var|num_batches_tracked"
+
+
+def _point_rules(at: str, to: str) -> list[Rule]:
+    """A convolution of width 1 is a linear map."""
+    return [Rule(rf"{at}\.weight", f"{to}.weight", lambda x: x.squeeze(-1)), Rule(rf"{at}\.bias", f"{to}.bias")]
+
+
+def _norm_rule(at: str, to: str) -> Rule:
+    return Rule(rf"{at}\.({NORM})", rf"{to}.\1")
+
+
+def _pool_rules(at: str, to: str) -> list[Rule]:
+    """The mini-PointNet."""
+    out: list[Rule] = []
+    for number, stage in enumerate(("first_conv", "second_conv")):
+        out += _point_rules(rf"{at}\.{stage}\.0", f"{to}.conv{2 * number + 1}")
+        out.append(_norm_rule(rf"{at}\.{stage}\.1", f"{to}.norm{number + 1}"))
+        out += _point_rules(rf"{at}\.{stage}\.3", f"{to}.conv{2 * number + 2}")
+    return out
+
+
+def _position_rules(at: str, to: str) -> list[Rule]:
+    return [Rule(rf"{at}\.(\d+)\.{old}\.(weight|bias)", rf"{to}.\1.{new}.\2") for old, new in ((0, "fc1"), (2, "fc2"))]
+
+
+def _block_rules(at: str, to: str) -> list[Rule]:
+    inner = r"((?:norm[12]|attn\.qkv|attn\.proj|mlp\.fc[12])\.(?:weight|bias))"
+    return [Rule(rf"{at}\.(\d+)\.blocks\.(\d+)\.{inner}", rf"{to}.\1.\2.\3")]
+
+
+def _propagation_rules(at: str, to: str) -> list[Rule]:
+    """The same per step and residual layer, whose numbers stand in both names."""
+    residual, ours = rf"{at}\.(\d+)\.extraction\.operation\.(\d+)", rf"{to}.\1.residual.\2"
+    out = [*_point_rules(rf"{at}\.(\d+)\.fuse\.net\.0", rf"{to}.\1.fuse"), _numbered_norm(at)]
+    for number in (1, 2):
+        out += _point_rules(rf"{residual}\.net{number}\.0", rf"{ours}.fc{number}")
+        out.append(Rule(rf"{residual}\.net{number}\.1\.({NORM})", rf"{ours}.norm{number}.\3"))
+    return out
+
+
+def _numbered_norm(at: str) -> Rule:
+    return Rule(rf"{at}\.(\d+)\.fuse\.net\.1\.({NORM})", rf"{HEAD}.ups.\1.norm.\2")
