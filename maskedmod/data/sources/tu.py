@@ -80,10 +80,7 @@ class Tu(Source):
         found = [degrees(graph, self.max_degree) for graph in graphs]
         kinds = max(int(of.max(initial=0)) for of in found) + 1
         self.note(f"{self.path}: nodes carry their degree, one-hot of {kinds}")
-        return [
-            Graph(one_hot(of, kinds), graph.edges, graph.edge_attr, graph.removed)
-            for graph, of in zip(graphs, found, strict=True)
-        ]
+        return [replace(graph, nodes=one_hot(of, kinds)) for graph, of in zip(graphs, found, strict=True)]
 
     def _tell(self, graphs: list[Graph]) -> None:
         total: dict[str, int] = {}
