@@ -26,8 +26,8 @@ class Edges(Source):
     name the nodes that it joins. Edges lie in both directions, or only from the first to the second where ``directed``.
 
     ``nodes``: a table of all nodes, whose names are in its first column or in ``node_column``; without it the nodes are those
-    that occur. Values of a node: ``features``, a JSON object from node names to lists of feature numbers (``{"17": [3, 90]}``, as of
-    MUSAE); else the columns ``value_columns`` of the node table; else its degree one-hot, all above ``max_degree`` as one.
+    that occur. Values of a node: ``features``, a JSON object from node names to lists of feature numbers (``{"17": [3, 90]}``, as
+    of MUSAE); else the columns ``value_columns`` of the node table; else its degree one-hot, all above ``max_degree`` as one.
     ``label_column`` of the node table, by default a usual name; ``split_column``: its words train, val and test are the
     split for evaluations. The graph trains as a whole, and validation is the same graph under masks of its own.
     """
