@@ -1,0 +1,95 @@
+"""Graph isomorphism network over packed nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from maskedmod.apply import Seen, Sees
+from maskedmod.encoders import Encoder
+from maskedmod.layers.graph import Incoming, neighbour_sum
+from maskedmod.layers.graph_parts import Activation, NodeInput, NodeNorm, dropout, edges_of, make_activation, make_node_norm
+from maskedmod.tokens import Latent, Spec
+
+
+class Gin(Encoder):
+    """GIN (Xu et al. 2019, eq. 4.1): ``h = MLP((1 + eps) h + sum of the neighbours' h)``, norm, activation.
+
+    ``sees``: ``mask_token`` or ``corrupt`` put a learned vector at hidden nodes (GraphMAE), ``full`` hides nothing.
+    ``hidden``: width inside the MLP, null: as ``width``. ``norm``: none, layer or batch, inside the MLP (``mlp_norm``) and after
+    it. ``last``: activation after the last layer too. ``dropout``: of every layer's input. ``learn_eps``: else eps is 0.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        embedding: Callable[[int], nn.Module],
+        depth: int = 5,
+        width: int = 300,
+        hidden: int | None = None,
+        sees: Sees = "corrupt",
+        activation: Activation = "prelu",
+        norm: NodeNorm = "batch",
+        mlp_norm: bool = True,
+        last: bool = True,
+        dropout: float = 0.0,
+        learn_eps: bool = False,
+    ) -> None:
+        super().__init__()
+        if depth < 1 or width < 1:
+            raise ValueError(f"depth {depth} and width {width} must be 1 or more")
+        self.width, self.sees = width, sees
+        self.input = NodeInput(spec, embedding, width, sees in ("mask_token", "corrupt"))
+        inside: NodeNorm = norm if mlp_norm else "none"
+        self.layers = nn.ModuleList()
+        for i in range(depth):
+            inputs = self.input.width if i == 0 else width
+            after: Activation = activation if last or i + 1 < depth else "none"
+            self.layers.append(GinLayer(inputs, hidden or width, width, activation, inside, dropout, learn_eps, norm, after))
+
+    def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
+        """Taps: ``block.i``, the output of layer i."""
+        x, edges = self.input(seen).dense(), edges_of(seen.tokens)
+        tapped: dict[str, Tensor] = {}
+        for i, layer in enumerate(self.layers):
+            x = layer(x, edges)
+            tapped.update({tap: x for tap in (f"block.{i}", f"block.{i - len(self.layers)}") if tap in taps})
+        return Latent(x, seen.tokens.layout, index=seen.index, taps=tapped)
+
+    def units(self) -> list[nn.Module]:
+        return list(self.layers)
+
+
+class GinLayer(nn.Module):
+    """One sum over neighbours, its MLP ``Linear, norm, activation, Linear``, and what comes after it: ``[n, inputs]`` ->
+    ``[rows, outputs]``."""
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: int,
+        outputs: int,
+        activation: Activation,
+        norm: NodeNorm,
+        dropout: float = 0.0,
+        learn_eps: bool = False,
+        norm_after: NodeNorm = "none",
+        activation_after: Activation = "none",
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.eps = nn.Parameter(torch.zeros(1)) if learn_eps else None
+        self.fc1, self.fc2 = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
+        self.norm, self.activation = make_node_norm(norm, hidden), make_activation(activation)
+        self.norm_after, self.activation_after = make_node_norm(norm_after, outputs), make_activation(activation_after)
+
+    def forward(self, x: Tensor, edges: Incoming, rows: Tensor | None = None) -> Tensor:
+        """``rows``: nodes that ``edges`` end in, where those are not all."""
+        x = dropout(x, self.dropout, self.training)
+        own = x if rows is None else x[rows]
+        if self.eps is not None:
+            own = own * (1 + self.eps)
+        hidden = self.activation(self.norm(self.fc1(own + neighbour_sum(x, edges))))
+        return self.activation_after(self.norm_after(self.fc2(hidden)))

@@ -1,0 +1,121 @@
+"""Small parts that graph layers share: activations, norms, dropout, and the input of the first layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskedmod.apply import Seen
+from maskedmod.layers.graph import Incoming, incoming, neighbour_sum, sparse_rows
+from maskedmod.tokens import Spec, Tokens
+
+Activation = Literal["prelu", "relu", "elu", "gelu", "none"]
+NodeNorm = Literal["none", "layer", "batch"]
+
+SPARSE = 0.1
+"""Share of values that are not 0 up to which a product with sparse rows is worth its overhead on a CPU."""
+
+
+def make_activation(name: Activation) -> nn.Module:
+    """An activation with parameters of its own where it has some (PReLU starts at a slope of 0.25)."""
+    made: dict[str, Callable[[], nn.Module]] = {"prelu": nn.PReLU, "relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU}
+    return nn.Identity() if name == "none" else made[name]()
+
+
+def make_node_norm(name: NodeNorm, width: int) -> nn.Module:
+    """LayerNorm of a node, or BatchNorm over all nodes of a batch."""
+    if name == "none":
+        return nn.Identity()
+    return nn.LayerNorm(width) if name == "layer" else nn.BatchNorm1d(width)
+
+
+def edges_of(tokens: Tokens) -> Incoming:
+    """All edges of packed nodes, without hidden ones. ValueError for tokens that have none."""
+    relation = tokens.relation
+    if relation is None:
+        raise ValueError("graph encoders and decoders need tokens with edges: modality=graph")
+    edges = relation.edge_index if relation.kept is None else relation.edge_index[:, relation.kept]
+    return incoming(edges, len(tokens.values))
+
+
+def keep_scale(shape: tuple[int, ...], rate: float, device: torch.device) -> Tensor:
+    """float32 factors of dropout: 0 with probability ``rate``, else 1 / (1 - rate). On a CPU drawn from 16 random bits each
+    (the probability is met within 1e-5), a fifth of the cost of torch's own draws."""
+    if device.type != "cpu":
+        return F.dropout(torch.ones(shape, device=device), rate)
+    count = torch.Size(shape).numel()
+    bits = torch.empty(count // 4 + 1, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)[:count]
+    dropped = round(rate * 2**16)
+    return (bits >= dropped - 2**15).float().mul_(2**16 / (2**16 - dropped)).reshape(shape)
+
+
+def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
+    """``x`` with every entry dropped by itself."""
+    return x * keep_scale(tuple(x.shape), rate, x.device) if training and rate > 0.0 else x
+
+
+@dataclass(frozen=True)
+class NodeRows:
+    """Values of nodes ``x`` ``[L, P]``; where ``hidden`` (bool ``[L]``), the vector ``token`` ``[P]`` stands in their place."""
+
+    x: Tensor
+    hidden: Tensor | None = None
+    token: Tensor | None = None
+
+    def dense(self) -> Tensor:
+        """``[L, P]`` with the token put in."""
+        if self.hidden is None:
+            return self.x
+        assert self.token is not None
+        return torch.where(self.hidden[:, None], self.token, self.x)
+
+    def project(self, weight: Tensor, rate: float, training: bool) -> Tensor:
+        """``dropout(rows) @ weight.T``, weight ``[out, P]``; sparse on a CPU where most values are 0 (bags of words)."""
+        if self.x.device.type != "cpu" or int(self.x.count_nonzero()) > SPARSE * self.x.numel():
+            return F.linear(dropout(self.dense(), rate, training), weight)
+        row, column = self.x.nonzero().unbind(1)
+        if self.hidden is not None:
+            seen = ~self.hidden[row]
+            row, column = row[seen], column[seen]
+        given = dropout(self.x[row, column], rate, training)
+        out = neighbour_sum(weight.t().contiguous(), sparse_rows(row, column, *self.x.shape), given)
+        return out if self.hidden is None else self._with_tokens(out, weight, rate, training)
+
+    def _with_tokens(self, out: Tensor, weight: Tensor, rate: float, training: bool) -> Tensor:
+        """Every token has its own dropped entries. With the token inside the weights, one product gives the gradient of both."""
+        assert self.hidden is not None and self.token is not None
+        at = self.hidden.nonzero()[:, 0]
+        if not training or rate == 0.0:
+            return out.index_copy(0, at, (weight @ self.token).expand(len(at), -1))
+        kept = keep_scale((len(at), len(self.token)), rate, out.device)
+        return out.index_copy(0, at, kept @ (self.token[:, None] * weight.t()))
+
+
+class NodeInput(nn.Module):
+    """What the first layer of a graph network reads: a node's values, or the embedding of its categories.
+
+    ``width`` is that of its rows. Values are hidden by a learned vector among them, which starts at 0 (GraphMAE, Hou et al. 2022,
+    section 3.1); categories by the last id of the first one and 0 in the others (Hu et al. 2020, appendix C).
+    """
+
+    def __init__(self, spec: Spec, embedding: Callable[[int], nn.Module], width: int, hides: bool) -> None:
+        super().__init__()
+        self.mask_id = None if spec.vocab is None else spec.vocab - 1
+        self.width = spec.values if spec.vocab is None else width
+        self.embed = None if spec.vocab is None else embedding(width)
+        self.mask_token = nn.Parameter(torch.zeros(self.width)) if hides and self.embed is None else None
+
+    def forward(self, seen: Seen) -> NodeRows:
+        values, hidden = seen.tokens.values, seen.hidden
+        if self.embed is None:
+            return NodeRows(values.float(), hidden, self.mask_token)
+        if hidden is not None:
+            assert self.mask_id is not None
+            values = values.masked_fill(hidden[:, None], 0)
+            values[:, 0] = values[:, 0].masked_fill(hidden, self.mask_id)
+        return NodeRows(self.embed(values))
