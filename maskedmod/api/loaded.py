@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 class Loaded:
     """``model``: in eval mode. ``report``: what became of every key. ``layout``: its name (``run`` for a run folder). ``tree``:
     the recipe tree the model was built from. ``baseline``: per-position training mean of every target, where the run has it.
-    ``extras``: tensors of the file beside the model (``contact.weight`` and ``contact.bias`` of ESM).
+    ``extras``: tensors of the file beside the model (``contact.weight`` and ``contact.bias`` of ESM). ``kept``: tensors of the
+    file that the model holds in another form or not at all, for writing the file back as it was.
 
     Every method takes one sample or many (see ``Input``) and answers with one row per sample, in their order. A sample that
     cannot be used is a UserError that names it.
@@ -49,6 +50,7 @@ class Loaded:
     tree: dict[str, Any]
     baseline: dict[str, Tensor] | None = None
     extras: dict[str, Tensor] = field(default_factory=dict)
+    kept: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def modality(self) -> Modality:
@@ -80,7 +82,7 @@ class Loaded:
     def embed(self, x: Input, pool: Pool = "mean", layer: int | None = None, batch_size: int = 32) -> Tensor:
         """Features of whole, unmasked samples: float32 ``[B, D]`` on the CPU; ``[B, N, D]`` with ``pool="none"``, padding NaN.
 
-        ``pool``: ``mean`` over tokens, ``cls`` the class token, ``none`` every token. ``layer``: the output of that block, from 0
+        ``pool``: ``mean`` over tokens, ``mean_max`` that plus their largest value, ``cls`` the class token, ``none`` every token. ``layer``: the output of that block, from 0
         or negative from the end, before the final norm; None: what the heads get. ``batch_size``: samples at a time.
         """
         rows = self._rows(x, features(self.model.encoder, self.modality, pool, layer), batch_size)
@@ -161,7 +163,8 @@ class Loaded:
         return fill(self, text, top)
 
     def export(self, layout: str, path: str | Path | None = None, version: int = 5) -> dict[str, Tensor]:
-        """The weights in a published layout, ``fair_esm`` or ``hf_esm``, also written to ``path``: see ``zoo.export``."""
+        """The weights in a published layout (``hf``, ``timm``, ``fair``, ``fair-esm``, or its own name), also written to ``path``:
+        see ``zoo.export``."""
         from maskedmod.zoo.export import export
 
         return export(self, layout, path, version)

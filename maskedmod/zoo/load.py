@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from maskedmod.api.loaded import Loaded
 from maskedmod.errors import UserError
@@ -14,9 +18,13 @@ from maskedmod.zoo.mapping import Converted, convert
 from maskedmod.zoo.report import Report
 from maskedmod.zoo.settings import settle
 from maskedmod.zoo.source import Source, read
+from maskedmod.zoo.unfilled import Unfilled
 
 EXTRA = "extra."
 """Beginning of the names of tensors that belong to the loaded thing and not to the model."""
+
+PIECE = 64_000_000
+"""Bytes of a file that are in memory at most, beside the model's own."""
 
 
 def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any] | None = None, strict: bool = True) -> Loaded:
@@ -61,29 +69,53 @@ def _assemble(source: Source, layout: Layout, values: dict[str, Any]) -> Loaded:
 
     tree = layout.recipe(source.weights, values)
     converted = convert(source.weights, layout.rules(source.weights, values))
-    model = build_model(tree)
+    source.release()
+    with Unfilled():
+        model = build_model(tree)
+    if model.state_dict().keys() - converted.state.keys():
+        model = build_model(tree)  # what the file does not hold has to be drawn
     report = Report(layout.NAME, converted.used, converted.unneeded, converted.altered, {}, values, converted.unexpected)
-    extras = {key.removeprefix(EXTRA): converted.state.pop(key) for key in list(converted.state) if key.startswith(EXTRA)}
+    extras = {key.removeprefix(EXTRA): converted.state.pop(key).clone() for key in list(converted.state) if key.startswith(EXTRA)}
     report.unneeded.update(dict.fromkeys(source.extras, "state of the training run, not weights"))
-    _fill(model, converted, report, layout.untrained(source.weights))
-    return Loaded(model.eval(), report, layout.NAME, tree, extras=extras)
+    _fill(model, converted, report, layout.untrained(source.weights), source)
+    return Loaded(model.eval(), report, layout.NAME, tree, extras=extras, kept=converted.kept)
 
 
-def _fill(model: MaskedModel, converted: Converted, report: Report, untrained: Mapping[str, str]) -> None:
-    """Copy the tensors; wrong shapes are an error, what the file lacks is sorted into expected and missing."""
-    own = model.state_dict()
-    for key, tensor in converted.state.items():
-        if key in own and own[key].shape != tensor.shape:
-            shapes = f"{list(tensor.shape)} in the file, {list(own[key].shape)} in the model"
-            raise UserError(f"{key} is {shapes}")
-    missing, unexpected = model.load_state_dict(converted.state, strict=False)
-    report.unexpected += [f"{key} (no such part in the model)" for key in unexpected]
+def _fill(model: MaskedModel, converted: Converted, report: Report, untrained: Mapping[str, str], source: Source) -> None:
+    """Copy the tensors one by one, each dropped when it is copied, so that the weights are in memory once. Wrong shapes and values
+    are an error, what the file lacks is sorted into expected and missing."""
+    own, read = model.state_dict(), 0
+    missing = [key for key in own if key not in converted.state]
+    for key in list(converted.state):
+        tensor = converted.state.pop(key)
+        if key not in own:
+            report.unexpected.append(f"{key} (no such part in the model)")
+            continue
+        _check(key, tensor, own[key])
+        own[key].copy_(tensor)
+        read += tensor.nbytes
+        if read > PIECE:
+            source.release()
+            read = 0
+    source.release()
     for key in missing:
         reason = next((why for prefix, why in untrained.items() if key.startswith(prefix)), None)
         if reason is None:
             report.missing.append(key)
         else:
             report.untrained[key] = reason
+
+
+def _check(key: str, tensor: Tensor, own: Tensor) -> None:
+    """UserError for another shape, for whole numbers where real ones belong, and for NaN and infinity."""
+    if own.shape != tensor.shape:
+        raise UserError(f"{key} is {list(tensor.shape)} in the file, {list(own.shape)} in the model")
+    if own.is_floating_point() != tensor.is_floating_point():
+        raise UserError(f"{key} is of type {tensor.dtype} in the file, {own.dtype} in the model".replace("torch.", ""))
+    if tensor.is_floating_point() and tensor.numel():
+        low, high = (float(x) for x in torch.aminmax(tensor if tensor.itemsize > 1 else tensor.float()))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise UserError(f"{key} holds {'NaN' if math.isnan(low) or math.isnan(high) else 'infinity'}")
 
 
 def _left(report: Report) -> str:

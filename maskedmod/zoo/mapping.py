@@ -17,7 +17,7 @@ class Rule:
     """Keys that match ``pattern`` in full go to ``to`` (groups as ``\\1``; several names: a copy each), changed by ``change``.
     ``part``: this is one of several tensors that are put together along their first axis, in the order of their parts.
     ``unneeded``: they are known and go nowhere, for this reason. ``altered``: what ``change`` does to the numbers, where it does
-    more than to order them."""
+    more than to order them. ``keep``: ``change`` cannot be undone, so the tensor of the file is kept for writing it back."""
 
     pattern: str
     to: str | tuple[str, ...] = ()
@@ -25,18 +25,20 @@ class Rule:
     part: int | None = None
     unneeded: str = ""
     altered: str = ""
+    keep: bool = False
 
 
 @dataclass
 class Converted:
     """``state``: tensors under our keys. ``used``, ``unneeded`` and ``altered`` (with reasons), ``unexpected``: keys
-    of the file."""
+    of the file. ``kept``: tensors of the file that are needed to write it back as it was."""
 
     state: dict[str, Tensor] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
     unneeded: dict[str, str] = field(default_factory=dict)
     altered: dict[str, str] = field(default_factory=dict)
     unexpected: list[str] = field(default_factory=list)
+    kept: dict[str, Tensor] = field(default_factory=dict)
 
 
 def convert(weights: Mapping[str, Tensor], rules: Iterable[Rule]) -> Converted:
@@ -50,6 +52,8 @@ def convert(weights: Mapping[str, Tensor], rules: Iterable[Rule]) -> Converted:
             out.unexpected.append(key)
             continue
         match, rule = found
+        if rule.unneeded or rule.altered or rule.keep:
+            out.kept[key] = tensor
         if rule.unneeded:
             out.unneeded[key] = rule.unneeded
             continue
@@ -87,11 +91,26 @@ def patch_rows(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).flatten(1)
 
 
+def patch_kernel(channels: int, patch: tuple[int, int]) -> Change:
+    """The inverse of ``patch_rows``."""
+    return lambda x: x.reshape(len(x), *patch, channels).permute(0, 3, 1, 2)
+
+
 def unshuffle(channels: int, patch: tuple[int, int]) -> Change:
     """1x1 convolution with pixel shuffle: outputs ordered (channel, row, column) -> (row, column, channel)."""
 
     def change(x: Tensor) -> Tensor:
         x = x.reshape(channels, *patch, *x.shape[1:2])
         return x.transpose(0, 1).transpose(1, 2).flatten(0, 2)
+
+    return change
+
+
+def shuffle(channels: int, patch: tuple[int, int]) -> Change:
+    """The inverse of ``unshuffle``: outputs ordered (row, column, channel) -> 1x1 convolution with pixel shuffle."""
+
+    def change(x: Tensor) -> Tensor:
+        x = x.reshape(*patch, channels, *x.shape[1:]).movedim(2, 0).flatten(0, 2)
+        return x[:, :, None, None] if x.ndim == 2 else x
 
     return change

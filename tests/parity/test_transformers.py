@@ -58,7 +58,7 @@ def stirred(model: Any) -> Any:
 def older(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Keys as version 4 named them."""
     changes = (
-        (r"^((?:vit|beit)\.)layers\.", r"\1encoder.layer."),
+        (r"^((?:vit|beit)\.|)layers\.", r"\1encoder.layer."),
         (r"attention\.q_proj\.", "attention.attention.query."),
         (r"attention\.k_proj\.", "attention.attention.key."),
         (r"attention\.v_proj\.", "attention.attention.value."),

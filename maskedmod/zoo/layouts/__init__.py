@@ -17,10 +17,12 @@ from maskedmod.zoo.layouts import (
     hf_beit,
     hf_bert,
     hf_esm,
+    hf_i_jepa,
     hf_vit_mae,
     hf_vit_mim,
     i_jepa,
     molformer,
+    pretrain_gnns,
     simmim,
 )
 from maskedmod.zoo.mapping import Rule
@@ -61,6 +63,7 @@ LAYOUTS = _all(
     hf_vit_mim,
     simmim,
     i_jepa,
+    hf_i_jepa,
     data2vec_vision,
     beit,
     hf_beit,
@@ -68,6 +71,7 @@ LAYOUTS = _all(
     hf_esm,
     hf_bert,
     molformer,
+    pretrain_gnns,
 )
 """Asked in this order; the first that matches is taken."""
 

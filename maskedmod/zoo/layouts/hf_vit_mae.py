@@ -45,7 +45,8 @@ TABLE, DECODER_TABLE = r"(?:vit\.)?embeddings\.position_embeddings", r"decoder\.
 def matches(weights: Weights) -> bool:
     if "decoder.decoder_embed.weight" in weights:
         return True
-    encoder = parts.has(weights, TABLE) and parts.has(weights, r"(?:vit\.)?layernorm\.weight")
+    ends = (TABLE, r"(?:vit\.)?embeddings\.cls_token", r"(?:vit\.)?layernorm\.weight")
+    encoder = all(parts.has(weights, key) for key in ends) and not parts.has(weights, r".*\.norm1\.weight")
     return encoder and not parts.has(weights, r".*(?:mask_token|decoder|classifier|pooler|lm_head).*")
 
 

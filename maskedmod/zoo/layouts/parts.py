@@ -89,14 +89,14 @@ def table_rule(key: str, kind: str, to: str, prefix: int) -> Rule:
     """Where a position table goes; its first ``prefix`` rows are the class token's (see class_rule)."""
     if kind == "sincos":
         return Rule(key, unneeded=COMPUTED)
-    return Rule(key, to, lambda x: x[0, prefix:])
+    return Rule(key, to, lambda x: x[0, prefix:], keep=True)
 
 
 def class_rule(key: str, table: Tensor | None, to: str = "encoder") -> Rule:
     """The class token; its own position row, a constant, is added to it once and for all."""
     if table is None or not table[0, 0].any():
         return Rule(key, f"{to}.prefix_tokens")
-    return Rule(key, f"{to}.prefix_tokens", lambda x: x + table[:, :1].to(x.dtype))
+    return Rule(key, f"{to}.prefix_tokens", lambda x: x + table[:, :1].to(x.dtype), keep=True)
 
 
 def no_class_row(table: Tensor, key: str) -> None:
