@@ -1,4 +1,4 @@
-"""Linear probe: logistic regression on frozen, standardised features, solved to its optimum."""
+"""Linear probe: logistic regression on frozen features, solved to its optimum or by so many steps of Adam."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maskedmod.errors import UserError
+from maskedmod.evaluate.linear_adam import fit_adam
 from maskedmod.evaluate.metrics import measure
 from maskedmod.evaluate.probe import Known, Probe, Scaler
 from maskedmod.evaluate.splits import hold_out
@@ -22,16 +23,35 @@ class Linear(Probe):
     """Minimises ``C * sum of losses + |W|^2 / 2`` with L-BFGS, the bias not penalised: what scikit-learn's
     ``LogisticRegression(C=C)`` minimises. Softmax cross entropy for classes, one sigmoid a column for tags (missing ones left
     out). Features are standardised on the training rows. ``C`` is the best of ``grid`` on a fifth of the training part, drawn
-    by the seed; then the probe is fitted again on all of it. One value in ``grid`` means no choice."""
+    by the seed; then the probe is fitted again on all of it. One value in ``grid`` means no choice.
+
+    ``solver=adam``: the layer of graph papers instead, see ``linear_adam``: ``steps`` full-batch steps with ``lr`` and
+    ``weight_decay`` on features as they are; nothing is chosen (GraphMAE on Cora: lr=0.01 weight_decay=1e-4)."""
 
     tasks = ("classes", "tags")
 
-    def __init__(self, grid: Sequence[float] = GRID, iterations: int = 200) -> None:
+    def __init__(
+        self,
+        grid: Sequence[float] = GRID,
+        iterations: int = 200,
+        solver: str = "lbfgs",
+        lr: float = 0.01,
+        weight_decay: float = 1e-4,
+        steps: int = 300,
+    ) -> None:
         if not grid or min(grid) <= 0:
             raise UserError(f"grid={list(grid)}: expected positive values of C")
+        if solver not in ("lbfgs", "adam"):
+            raise UserError(f"solver={solver}: accepted are lbfgs, adam")
+        if lr <= 0 or weight_decay < 0 or steps < 1:
+            raise UserError(f"lr={lr}, weight_decay={weight_decay}, steps={steps}: expected positive numbers, no decay or more")
         self.grid, self.iterations = sorted(grid), iterations
+        self.solver, self.lr, self.weight_decay, self.steps = solver, lr, weight_decay, steps
 
     def predict(self, known: Known, test: Tensor, seed: int) -> tuple[Tensor, dict[str, Any]]:
+        if self.solver == "adam":
+            weight, bias = fit_adam(known.x, *_goal(known), self.lr, self.weight_decay, self.steps, seed)
+            return test @ weight + bias, {"lr": self.lr, "weight_decay": self.weight_decay, "steps": self.steps}
         best = self.grid[0] if len(self.grid) == 1 else self._choose(known, seed)
         scale = Scaler(known.x)
         weight, bias = fit(scale(known.x), *_goal(known), best, self.iterations)
