@@ -111,6 +111,12 @@ class Modality(nn.Module, ABC):
     text: ClassVar[bool] = False
     """Strings are samples themselves (sequences of letters), not names of files."""
 
+    too_long: ClassVar[str] = "longer ones are bad samples"
+    """Of packed modalities: what training makes of a sample that is longer than ``token_lengths`` allows."""
+
+    windowing: ClassVar[tuple[str, ...]] = ()
+    """Arguments that say in what windows long samples are read, which may change after training: features come from any."""
+
     measured_on: ClassVar[int] = 256
     """Training samples, chosen at random, that a run hands to ``measure``; fewer where there are fewer."""
 

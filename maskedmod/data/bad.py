@@ -25,12 +25,14 @@ class Bad:
 class BadLog:
     """``raise``: the first bad sample ends the run with a UserError that names it. ``skip``: it is replaced (training) or left
     out (validation), counted and written to ``path``, one JSON object ``{"key", "reason"}`` a line, once per key.
-    ``count`` is the number of failed readings in this process, ``keys`` the samples seen to be bad, earlier runs included."""
+    ``count`` is the number of failed readings in this process, ``first`` of them ``KEY: REASON``, ``keys`` the samples seen to be
+    bad, earlier runs included."""
 
     policy: Policy = "raise"
     path: Path | None = None
     count: int = 0
     keys: set[str] = field(default_factory=set)
+    first: str = ""
 
     def __post_init__(self) -> None:
         if self.policy not in ("raise", "skip"):
@@ -45,6 +47,7 @@ class BadLog:
                 hint = "train.bad_samples=skip leaves such samples out and lists them"
                 raise UserError(f"{bad.key}: {one_line(bad.reason)} ({hint})")
             self.count += 1
+            self.first = self.first or f"{bad.key}: {one_line(bad.reason)}"
             if bad.key in self.keys:
                 continue
             self.keys.add(bad.key)

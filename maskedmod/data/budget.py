@@ -160,9 +160,7 @@ def packing_report(order: BudgetOrder, modality: Any) -> list[str]:
     most = int(modality.token_lengths(torch.tensor([1 << 40]))[0])
     cut = int((order.lengths >= most).sum())
     if cut:
-        lines.append(
-            f"{cut} sequences reach the limit of {most} tokens: training sees a random part of longer ones, anew every epoch"
-        )
+        lines.append(f"{cut} sequences may reach the limit of {most} tokens: {modality.too_long}")
     alone = int((order.lengths > order.budget).sum())
     if alone:
         lines.append(f"{alone} sequences are longer than the budget and stand alone in their batches")

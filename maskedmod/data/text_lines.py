@@ -14,6 +14,8 @@ import numpy as np
 
 from maskedmod.errors import UserError
 
+BLANKS = b" \t\r\v\f"
+
 
 class TextFile(Sequence[bytes]):
     """Lines of one file without their ends (``\\n``, ``\\r\\n``), plain or gzip. Plain files are mapped, not read: only the
@@ -49,7 +51,12 @@ class TextFile(Sequence[bytes]):
     @cached_property
     def blank(self) -> np.ndarray[Any, Any]:
         """Numbers of lines that hold nothing, from 0."""
-        return np.array([i for i in np.flatnonzero(self.lengths < 8).tolist() if not self[i].strip()], np.int64)
+        starts = self.ends - self.lengths
+        content = np.frombuffer(self._open(), np.uint8)
+        # only what begins with a blank is looked at further: most lines begin with something else
+        empty = self.lengths == 0
+        empty[~empty] = np.isin(content[starts[~empty]], np.frombuffer(BLANKS, np.uint8))
+        return np.array([i for i in np.flatnonzero(empty).tolist() if not self[i].strip()], np.int64)
 
     def __len__(self) -> int:
         return len(self.ends)

@@ -16,8 +16,11 @@ from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
 from maskedmod.modality import BadSample, Modality, Record
 
+Opened = tuple[Records, list[str]]
+"""Records, and what their source says of them: blank lines left out, names that occur twice."""
 
-def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], modality: Modality) -> Records:
+
+def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], modality: Modality) -> Opened:
     """All records of ``given`` (a folder, a .parquet file, a folder or glob of such, a FASTA or CSV file of sequences, a file of
     SMILES or of lines of text, or one file) in an order that does not change; of ``data``, words such as ``data=hf
     data.path=cifar10 data.split=test``, for sequences also those of FASTA and other tables; with neither, of the validation set
@@ -30,16 +33,20 @@ def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], mod
         return _own(tree, modality)
     path = Path(given)
     if modality.text and (table := _sequences(given, modality)) is not None:
-        return table.everything(modality)  # type: ignore[no-any-return]
+        return _every(table, modality)
     if path.is_dir() and any(path.rglob("*.parquet")) and not _has_files(path, modality):
-        return Parquet(given).everything(modality)
+        return _every(Parquet(given), modality)
     if path.is_dir():
-        return Folder(given).everything(modality)
+        return _every(Folder(given), modality)
     if path.suffix == ".parquet":
-        return Parquet(given).everything(modality)
+        return _every(Parquet(given), modality)
     if not path.is_file():
         raise UserError(f"input {given} does not exist; expected a folder, a file, or .parquet")
-    return [Record(path, key=given)]
+    return [Record(path, key=given)], []
+
+
+def _every(source: Any, modality: Modality) -> Opened:
+    return source.everything(modality), source.notes
 
 
 def _sequences(given: str, modality: Modality) -> Any:
@@ -84,22 +91,23 @@ def _has_files(path: Path, modality: Modality) -> bool:
     return any(file.suffix.lower() in modality.extensions for file in path.rglob("*"))
 
 
-def _data_set(words: Sequence[str], tree: dict[str, Any], modality: Modality) -> Records:
+def _data_set(words: Sequence[str], tree: dict[str, Any], modality: Modality) -> Opened:
     bare = {key: value for key, value in tree.items() if key != "data"}
     changed = with_words(bare, words)
     if list(changed.get("data") or {}) != ["hf"]:
         source: Any = build_source(changed) if modality.text else None
         if not hasattr(source, "everything"):
             raise UserError("data= is for data sets of Hugging Face (data=hf data.path=NAME); files are named by input=")
-        return source.everything(modality)  # type: ignore[no-any-return]
+        return _every(source, modality)
     changed["data"]["hf"] = {**(changed["data"]["hf"] or {}), "val_fraction": 0.0}  # every row of the split, none held out
-    return build_source(changed).records("train", modality)  # type: ignore[no-any-return]
+    source = build_source(changed)
+    return source.records("train", modality), source.notes
 
 
-def _own(tree: dict[str, Any], modality: Modality) -> Records:
+def _own(tree: dict[str, Any], modality: Modality) -> Opened:
     if not tree.get("data"):
         raise UserError("name what to embed: input=FOLDER, a file or .parquet")
     source = build_source(tree)
     held_out = source.records("val", modality)
     empty = held_out is None or (not isinstance(held_out, RecordStream) and len(held_out) == 0)
-    return source.records("train", modality) if empty else held_out  # type: ignore[no-any-return]
+    return source.records("train", modality) if empty else held_out, source.notes

@@ -16,6 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from maskedmod.api.features import Features, Pool, features, tokens_of
+from maskedmod.api.reading import reading
 from maskedmod.data.sources import Records
 from maskedmod.data.stream import RecordStream
 from maskedmod.embedding import output as files
@@ -34,7 +35,8 @@ PART_RECORDS = 1024
 @dataclass(frozen=True)
 class Embedded:
     """``rows`` in ``output`` in the order of the input, of which ``rejected`` are NaN and ``altered`` lost something in reading;
-    ``listed``: the file that names both with reasons. ``resumed``: rows that an earlier run had finished."""
+    ``listed``: the file that names both with reasons. ``resumed``: rows that an earlier run had finished. ``notes``: what the
+    source says of the input: blank lines left out, names that occur twice."""
 
     output: Path
     listed: Path
@@ -42,6 +44,7 @@ class Embedded:
     rejected: int
     altered: int
     resumed: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def embed(
@@ -55,25 +58,27 @@ def embed(
     device: str | None = None,
     resume: bool = True,
     data: Sequence[str] = (),
+    windows: Sequence[str] = (),
     part_records: int | None = None,
 ) -> Embedded:
     """Features of every record of an input, in a ``.parquet``, ``.npy`` or ``.safetensors`` file.
 
     ``input``, ``data``: see ``open_input``. ``pool``, ``layer``: see ``Loaded.embed``. ``workers``: processes that decode.
     ``device``: a GPU when there is one. ``resume``: go on from the parts of an earlier run with the same settings; False
-    begins anew, over an output that exists. ``part_records``: input records per part (default: by size). Memory holds one
-    part. UserError for settings that do not fit, an output of other settings, or an input of which nothing can be used.
+    begins anew, over an output that exists. ``windows``: see ``reading``. ``part_records``: input records per part (default: by
+    size). Memory holds one part. UserError for settings that do not fit, an output of other settings, or an input of which
+    nothing can be used.
     """
     from maskedmod.zoo import load
 
     target = Path(output)
     files.check(target)
-    loaded = load(checkpoint).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    loaded = reading(load(checkpoint), windows).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if pool == "none" and loaded.modality.text and target.suffix not in RAGGED:
         raise UserError(f"output {target}: sequences differ in length; pool=none needs a name that ends in {', '.join(RAGGED)}")
     wanted = features(loaded.model.encoder, loaded.modality, pool, layer)
     given = None if input is None else str(input)
-    records = open_input(given, data, loaded.tree, loaded.modality)
+    records, notes = open_input(given, data, loaded.tree, loaded.modality)
     chunk = part_records or _chunk(loaded.model, wanted, batch_size)
     plan = {
         "checkpoint": str(checkpoint),
@@ -84,6 +89,7 @@ def embed(
         "layer": layer,
         "batch_size": batch_size,
         "part_records": chunk,
+        **({"windows": sorted(windows)} if windows else {}),
     }
     done = _finished(target, plan, resume)
     if done is not None:
@@ -92,7 +98,7 @@ def embed(
     resumed = sum(1 for _ in parts.rows())
     portions = Portions(records, loaded.modality, batch_size, chunk, parts.count)
     _compute(loaded.model, wanted, portions, parts, workers)
-    return _close(target, parts, plan, resumed)
+    return _close(target, parts, plan, resumed, notes)
 
 
 def _compute(model: MaskedModel, wanted: Features, portions: Portions, parts: Parts, workers: int) -> None:
@@ -129,16 +135,17 @@ def _joined(found: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
     return np.concatenate(found) if found else np.zeros((0,), np.float32)
 
 
-def _close(target: Path, parts: Parts, plan: dict[str, Any], resumed: int) -> Embedded:
+def _close(target: Path, parts: Parts, plan: dict[str, Any], resumed: int, notes: list[str]) -> Embedded:
     shape = parts.shape()
     if shape is None:
         first = next(iter(parts.rows()), None)
         why = "it is empty" if first is None else f"{first.key}: {first.rejected}"
         raise UserError(f"nothing of the input {plan['input']} can be used; {why}")
     counts = files.write(target, parts, shape, plan)
-    put(files.beside(target, "meta.json"), json.dumps({**plan, **counts, "shape": list(shape)}, indent=1).encode())
+    about = {**plan, **counts, "shape": list(shape), "notes": notes}
+    put(files.beside(target, "meta.json"), json.dumps(about, indent=1).encode())
     parts.remove()
-    return Embedded(target, files.beside(target, "rejected.jsonl"), **counts, resumed=resumed)
+    return Embedded(target, files.beside(target, "rejected.jsonl"), **counts, resumed=resumed, notes=tuple(notes))
 
 
 def _finished(target: Path, plan: dict[str, Any], resume: bool) -> Embedded | None:
@@ -150,7 +157,8 @@ def _finished(target: Path, plan: dict[str, Any], resume: bool) -> Embedded | No
     if any(known.get(key) != value for key, value in plan.items()):
         raise UserError(f"output {target} exists already and is of other settings; resume=never writes it anew")
     counts = {name: known[name] for name in ("rows", "rejected", "altered")}
-    return Embedded(target, files.beside(target, "rejected.jsonl"), **counts, resumed=counts["rows"])
+    notes = tuple(known.get("notes", ()))
+    return Embedded(target, files.beside(target, "rejected.jsonl"), **counts, resumed=counts["rows"], notes=notes)
 
 
 def _chunk(model: MaskedModel, wanted: Features, batch_size: int) -> int:

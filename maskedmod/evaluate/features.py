@@ -11,14 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.context import Context
+from maskedmod.data.bad import BadLog
 from maskedmod.data.loader import Loader
-from maskedmod.errors import UserError
-from maskedmod.modality import Modality, Record
+from maskedmod.errors import UserError, one_line
+from maskedmod.modality import Modality, Record, changes
 from maskedmod.tokens import Latent
 from maskedmod.windows import encode
 
-Pool = Literal["mean", "cls", "both", "axis", "grid"]
+Pool = Literal["mean", "mean_max", "cls", "both", "axis", "grid"]
 POOLS = get_args(Pool)
+TOLD = ("labels", "keys", "groups", "places", "changes")
+"""What is known of a sample beside its signal."""
 CELLS = 4
 """Parts of every axis under ``pool=grid``."""
 Reader = Callable[[dict[str, Any]], Tensor]
@@ -29,7 +32,8 @@ Reader = Callable[[dict[str, Any]], Tensor]
 class Features:
     """``x``: features float32 ``[n, D]`` on the CPU by reader name; rows are the records that could be read, in their order.
     ``labels``, ``keys`` and ``groups`` (key of the whole that a record is a part of) of these rows. ``bad``: how many could
-    not be read. ``places``: number of every row among all records where these are numbered (``chosen.Chosen``), else -1."""
+    not be read. ``places``: number of every row among all records where these are numbered (``chosen.Chosen``), else -1.
+    ``said``: a line each about records that could not be read and about those that were altered in reading."""
 
     x: dict[str, Tensor]
     labels: list[Any]
@@ -37,6 +41,7 @@ class Features:
     groups: list[str]
     bad: int
     places: list[int] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
 
 
 class _Named(nn.Module):
@@ -48,11 +53,14 @@ class _Named(nn.Module):
 
     def read(self, record: Record) -> tuple[Any, ...]:
         extra = record.extra
-        return self.modality.read(record), record.label, record.key, str(extra.get("clip", record.key)), extra.get("row", -1)
+        with changes() as heard:
+            sample = self.modality.read(record)
+        change = one_line("; ".join(heard))
+        return sample, record.label, record.key, str(extra.get("clip", record.key)), extra.get("row", -1), change
 
     def collate(self, samples: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
         first, *rest = (list(column) for column in zip(*samples, strict=True))
-        return {"batch": self.modality.collate(first), **dict(zip(("labels", "keys", "groups", "places"), rest, strict=True))}
+        return {"batch": self.modality.collate(first), **dict(zip(TOLD, rest, strict=True))}
 
 
 @torch.no_grad()
@@ -68,7 +76,7 @@ def extract(
     place, ctx = torch.device(device), Context(training=False)
     loader = Loader(records, _Named(modality), batch_size, shuffle=False, workers=workers, bad="skip")  # type: ignore[arg-type]
     parts: dict[str, list[Tensor]] = {name: [] for name in readers}
-    told: dict[str, list[Any]] = {"labels": [], "keys": [], "groups": [], "places": []}
+    told: dict[str, list[Any]] = {what: [] for what in TOLD}
     total = len(records) if hasattr(records, "__len__") else None
     with tqdm(total=total, unit="sample", desc="features", disable=None, leave=False) as bar:
         for item in loader.epoch_batches():
@@ -79,12 +87,20 @@ def extract(
                 rows.extend(item[what])
             bar.update(len(item["keys"]))
     if not told["keys"]:
-        raise UserError(f"no sample could be read, {loader.bad.count} were bad" if loader.bad.count else "there is no sample")
+        raise UserError(f"no sample could be read; {loader.bad.first}" if loader.bad.count else "there is no sample")
     x = {name: torch.cat(rows) for name, rows in parts.items()}
     for name, values in x.items():
         if not bool(values.isfinite().all()):
             raise UserError(f"{name}: features of {told['keys'][int((~values.isfinite()).any(1).nonzero()[0])]} are not finite")
-    return Features(x, told["labels"], told["keys"], told["groups"], loader.bad.count, told["places"])
+    said = _said(told["keys"], told["changes"], loader.bad)
+    return Features(x, told["labels"], told["keys"], told["groups"], loader.bad.count, told["places"], said)
+
+
+def _said(keys: Sequence[str], heard: Sequence[str], bad: BadLog) -> list[str]:
+    """How many samples were left out and how many altered, and the first of each."""
+    lines = [f"{bad.count} samples could not be read and are left out, the first: {bad.first}"] if bad.count else []
+    altered = [f"{key}: {change}" for key, change in zip(keys, heard, strict=True) if change]
+    return [*lines, f"{len(altered)} samples were altered in reading, the first: {altered[0]}"] if altered else lines
 
 
 def encoder_reader(encoder: nn.Module, modality: Modality, pool: Pool = "mean") -> Reader:
@@ -100,12 +116,15 @@ def encoder_reader(encoder: nn.Module, modality: Modality, pool: Pool = "mean") 
 
 def pooled(latent: Latent, pool: Pool) -> Tensor:
     """``mean`` over valid tokens, ``cls``: the class token, ``both``: the two side by side, ``[B, D]`` or ``[B, 2D]``.
+    ``mean_max``: the mean plus the largest value over valid tokens, ``[B, D]`` (Point-MAE, Point-M2AE).
     ``axis``: mean over the first axis of the grid, the places along the others side by side, ``[B, F * D]``: of a spectrogram the
     mean over time of all frequencies (MSM-MAE, Niizumi et al. 2022, section 3.3). ``grid``: means over the 4 x 4 parts of the
     sample's own valid extent, ``[B, 16 * D]``: keeps in rough what comes before what, and what is above what.
     UserError when a class token is asked for and the encoder has none, or an axis and there is no grid of two."""
     if pool == "mean":
         return latent.mean()
+    if pool == "mean_max":
+        return latent.mean() + latent.largest()
     if pool == "axis":
         return _over_first_axis(latent)
     if pool == "grid":

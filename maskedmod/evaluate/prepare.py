@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from maskedmod.api.reading import reading
 from maskedmod.build import build_encoder
 from maskedmod.devices import check
 from maskedmod.encoders import Encoder
@@ -69,7 +70,9 @@ def table(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Sett
     UserError when nothing is left, or when the two parts share a sample."""
     loaded, tree = _loaded(checkpoints, data)
     passes = [(one.model.modality, _readers(i, one, tree, settings)) for i, one in enumerate(loaded)]
-    return read_table(tree, passes, settings, numbers=numbers)[0]
+    found = read_table(tree, passes, settings, numbers=numbers)[0]
+    found.notes.extend(_told(data))
+    return found
 
 
 @dataclass(frozen=True)
@@ -102,14 +105,24 @@ def survey(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Set
 
     readers: dict[str, Reader] = {f"{RAW}:0": modality.raw_features, "counts:0": count}
     found, parts, places = read_table(tree, [(modality, readers)], settings, any_order=True, numbers=numbers)
+    found.notes.extend(_told(data))
     return Survey(loaded, encoders, tree, found, parts, places, found.x.pop("counts")[0])
 
 
-def _loaded(checkpoints: Sequence[str | Path], data: Sequence[str]) -> tuple[list[Loaded], dict[str, Any]]:
+def _loaded(checkpoints: Sequence[str | Path], words: Sequence[str]) -> tuple[list[Loaded], dict[str, Any]]:
     if not checkpoints:
         raise UserError("name what is to be judged: checkpoint=RUN")
-    loaded = [load(path) for path in checkpoints]
-    return loaded, _with_data(loaded[0].tree, data)
+    loaded = [reading(load(path), _windows(words)) for path in checkpoints]
+    return loaded, _with_data(loaded[0].tree, [word for word in words if word not in _windows(words)])
+
+
+def _windows(words: Sequence[str]) -> list[str]:
+    """Those that change in what windows long samples are read."""
+    return [word for word in words if word.startswith("modality.")]
+
+
+def _told(words: Sequence[str]) -> list[str]:
+    return [f"{word}, in place of what the encoder was trained with" for word in _windows(words)]
 
 
 def _judged(one: Loaded, settings: Settings) -> nn.Module:

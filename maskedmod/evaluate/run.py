@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from maskedmod.errors import UserError, unknown
+from maskedmod.evaluate.fewshot import Fewshot
 from maskedmod.evaluate.finetune.options import DEFAULTS, options
 from maskedmod.evaluate.labels import Labels, encode
 from maskedmod.evaluate.metrics import measure
@@ -23,7 +24,7 @@ from maskedmod.evaluate.result import Result, Row
 from maskedmod.evaluate.splits import Trial, digest, folds
 from maskedmod.evaluate.table import Table
 
-PROTOCOLS = ("knn", "linear", "ridge", "svm")
+PROTOCOLS = ("fewshot", "knn", "linear", "ridge", "svm")
 """Probes on frozen features."""
 TRAINED_PROTOCOLS = tuple(DEFAULTS)
 """Those that train a network on labels."""
@@ -42,7 +43,8 @@ def evaluate(
 
     ``protocol``: one of ``PROTOCOLS`` (frozen features) or ``TRAINED_PROTOCOLS`` (networks, in sub-folders of ``folder``;
     default: ``protocol`` in the first checkpoint's run), with its own ``arguments``. ``data``: words such as ``data=folder``,
-    ``data.path=DIR`` laid over the run's recipe; none means the run's own data. Raises UserError for whatever a user can mend.
+    ``data.path=DIR`` laid over the run's recipe; none means the run's own data; also ``modality.max_length=N`` and others of
+    the modality's ``windowing``. Raises UserError for whatever a user can mend.
     """
     settings = settings or Settings()
     if protocol in TRAINED_PROTOCOLS:
@@ -77,6 +79,11 @@ def judge(found: Table, protocol: str, probe: Probe, settings: Settings, checkpo
         what = {"classes": "classes", "tags": "lists of labels", "numbers": "numbers"}[labels.task]
         raise UserError(f"protocol={protocol} does not judge {what}; protocol=linear does")
     cuts = trials(found, labels, settings)
+    if isinstance(probe, Fewshot):
+        episodes = probe.draw(labels, cuts)
+        rows = [probe.row(name, found, labels, episodes) for name in ROWS]
+        notes = [*found.notes, *probe.notes(episodes)]
+        return Result(protocol, probe.facts(found, labels, episodes), rows, facts(checkpoints, settings), notes)
     several(labels, cuts)
     rows = [probe_row(name, found, labels, probe, cuts, settings) for name in ROWS]
     notes = [*found.notes, *unseen(labels, cuts), *few(cuts)]

@@ -112,8 +112,7 @@ def _merged(passes: Sequence[Features]) -> Features:
 
 def _labelled(found: Features, split: str, notes: list[str], marks: bool) -> Features:
     """Rows that have a label; what is left out is noted. ``marks``: the label -1 stands for none."""
-    if found.bad:
-        notes.append(f"{split}: {found.bad} samples could not be read and are left out")
+    notes.extend(f"{split}: {line}" for line in found.said)
     marked = sum(marks and minus_one(label) for label in found.labels)
     rows = [i for i, label in enumerate(found.labels) if not (missing(label) or (marks and minus_one(label)))]
     if not rows:
@@ -131,6 +130,7 @@ def _labelled(found: Features, split: str, notes: list[str], marks: bool) -> Fea
         [found.groups[i] for i in rows],
         found.bad,
         [found.places[i] for i in rows],
+        found.said,
     )
 
 

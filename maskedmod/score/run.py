@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from maskedmod.api import inputs
 from maskedmod.embedding.output import beside
 from maskedmod.errors import UserError
 from maskedmod.evaluate.metrics import spearman
+from maskedmod.modality import Record
 from maskedmod.score import table as files
 from maskedmod.score.likelihood import BATCH_TOKENS
 from maskedmod.score.methods import Method, Window
@@ -76,6 +78,8 @@ def run(request: Request) -> Done:
     from maskedmod.zoo import load
 
     loaded = load(request.checkpoint).to(request.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if wild is not None:  # here file and record are known, for a message
+        inputs.read(loaded.modality, Record(wild[1], key=f"{request.input} record {wild[0]}"))
     if table is not None:
         return _scored(request, loaded, wild, table, measured, output)
     assert wild is not None

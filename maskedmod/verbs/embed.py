@@ -18,6 +18,7 @@ workers=0         processes that decode
 device=NAME       cpu, cuda, ... (default: a GPU when there is one)
 resume=auto       auto goes on from an unfinished run; never begins anew
 data=hf, data.*   a data set of Hugging Face in place of input; for sequences also data=fasta, csv, parquet with their keys
+modality.max_length=N, modality.overlap=N   of proteins: residues that the encoder sees at once, other than in training
 
 Inputs that cannot be used are rows of NaN. They, and inputs of which something was lost or converted, are listed with the reason
 in OUTPUT.rejected.jsonl.
@@ -32,14 +33,15 @@ from typing import Any
 from maskedmod.config import split_words
 from maskedmod.errors import UserError
 
-KEYS = ("checkpoint", "input", "output", "pool", "layer", "batch_size", "workers", "device", "resume", "data")
+KEYS = ("checkpoint", "input", "output", "pool", "layer", "batch_size", "workers", "device", "resume", "data", "modality")
 
 
 def run(words: Sequence[str]) -> int:
     """Embed, and say in one line what is in the output."""
     data = [word for word in words if word.startswith(("data=", "data."))]
-    given = dict(split_words([word for word in words if word not in data], KEYS))
-    split_words(data, KEYS)
+    windows = [word for word in words if word.startswith("modality.")]
+    given = dict(split_words([word for word in words if word not in (*data, *windows)], KEYS))
+    split_words([*data, *windows], KEYS)
     for key, what in (("checkpoint", "a run folder or weights"), ("output", "a .parquet, .npy or .safetensors file")):
         if not given.get(key):
             raise UserError(f"name {what}: {key}=PATH")
@@ -58,9 +60,12 @@ def run(words: Sequence[str]) -> int:
         device=None if given.get("device") is None else str(given["device"]),
         resume=given.get("resume", "auto") == "auto",
         data=data,
+        windows=windows,
     )
     if done.resumed:
         print(f"{done.resumed} rows were there already", file=sys.stderr)
+    for note in done.notes:
+        print(note)
     listed = f"; listed in {done.listed}" if done.rejected or done.altered else ""
     print(f"{done.output}: {done.rows} rows, {done.rejected} rejected, {done.altered} altered{listed}")
     return 0

@@ -1,4 +1,4 @@
-"""maskedmod eval checkpoint=RUN protocol=knn|linear|ridge|svm|finetune|linear_lars [data=... data.*=...] [key=value ...]
+"""maskedmod eval checkpoint=RUN protocol=knn|linear|ridge|svm|fewshot|finetune|linear_lars [data=... data.*=...] [key=value ...]
 
 Judges frozen features, or a network that is trained from the encoder on labels. The table always has three rows: pre-trained,
 the same encoder at random initialisation, and the modality's raw features. Every setting is chosen on the training part; the
@@ -11,17 +11,20 @@ test part is only looked at once.
   maskedmod eval checkpoint=runs/a protocol=finetune epochs=20 mixup=0.8 cutmix=1   the whole network learns
 
 checkpoint=PATH   a run folder, one checkpoint in it, or published weights; several with commas
-protocol=NAME     knn (k=20 temperature=0.07), linear (grid=[C, ...]), svm (grid, inner=5), ridge (grid=[alpha, ...], numbers),
+protocol=NAME     knn (k=20 temperature=0.07), linear (grid=[C, ...]), svm (grid, inner=5, machine=linear_svc|svc,
+                  standardise=yes), ridge (grid=[alpha, ...], numbers), fewshot (ways=5 shots=10 episodes=10 queries=20
+                  classifier=svm|linear C=0.1),
                   finetune, linear_lars (a linear layer on the frozen encoder): epochs, steps, lr, base_lr, min_lr, warmup,
                   weight_decay, clip, augment=yes, task=auto, precision=fp32, threads; finetune also layer_decay=0.75,
                   drop_path=0.1, mixup=0, cutmix=0, smoothing=0.1, ema=0, and adapters: lora_rank=0, lora_alpha=16,
                   lora_dropout=0, lora_targets=[qkv,proj]
 data=, data.*     laid over the run's recipe; the parts are the source's own (train, val)
+modality.max_length=N, modality.overlap=N   of proteins: residues that the encoder sees at once, other than in training
 seeds=3           random initialisations, and draws of the part that settings are chosen on
 split=NAME        a named split over all samples in place of the source's: random, or one of the modality's (of molecules:
                   scaffold_deepchem, scaffold_pretrain_gnns, scaffold_random, scaffold_balanced)
 folds=0           judge by folds over all samples in place of the source's split
-pool=mean         mean over tokens, cls (class token), both, axis (mean over the first axis), grid (4 x 4 parts)
+pool=mean         mean over tokens, mean_max (plus the largest value), cls (class token), both, axis (mean over the first axis), grid (4 x 4 parts)
 encoder=student   or teacher, where the method has one
 samples=N         at most so many training samples, drawn with seed 0
 output=FILE       default: eval.json in the run folder; eval_PROTOCOL.json is written beside it
@@ -46,13 +49,15 @@ ARGUMENTS: dict[str, Any] = {
     "base_lr": float, "min_lr": float, "warmup": float, "weight_decay": float, "layer_decay": float, "drop_path": float,
     "mixup": float, "cutmix": float, "smoothing": float, "ema": float, "clip": float, "augment": bool, "task": str,
     "precision": str, "threads": int, "lora_rank": int, "lora_alpha": float, "lora_dropout": float, "lora_targets": tuple,
+    "ways": int, "shots": int, "episodes": int, "queries": int, "classifier": str, "C": float, "machine": str,
+    "standardise": bool,
 }  # fmt: skip
-KEYS = ("checkpoint", "protocol", "data", *KINDS, *ARGUMENTS, "output")
+KEYS = ("checkpoint", "protocol", "data", "modality", *KINDS, *ARGUMENTS, "output")
 
 
 def run(words: Sequence[str]) -> int:
     """Judge, print the table, write eval.json."""
-    data = [word for word in words if word.startswith(("data=", "data."))]
+    data = [word for word in words if word.startswith(("data=", "data.", "modality."))]
     given = dict(split_words([word for word in words if word not in data], KEYS))
     for key in ("checkpoint", "protocol"):
         if not given.get(key):

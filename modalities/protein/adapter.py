@@ -38,6 +38,8 @@ class Protein(Modality):
 
     columns = ("sequence", "seq", "protein", "protein_sequence", "primary", "aa_sequence", "aa_seq", "mutated_sequence")
     text = True
+    too_long = "training sees a random part of longer ones, anew every epoch"
+    windowing = ("max_length", "overlap")
 
     def __init__(
         self,

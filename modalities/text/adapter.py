@@ -38,6 +38,7 @@ class Text(Modality):
 
     text: ClassVar[bool] = True
     columns: ClassVar[tuple[str, ...]] = ("text", "sentence", "content", "document")
+    too_long: ClassVar[str] = "training sees a random part of longer ones, anew every epoch"
     measured_on: ClassVar[int] = 20_000
 
     def __init__(self, tokenizer: str = "wordpiece", vocab_size: int = 30522, lower: bool = True, max_length: int = 512) -> None:

@@ -77,7 +77,7 @@ def test_missing_numbers(cells: tuple[str, ...], labels: list[object], tmp_path:
 
 
 def texts(path: str, modality: Modality) -> list[str]:
-    records = open_input(path, (), {}, modality)
+    records, _ = open_input(path, (), {}, modality)
     assert isinstance(records, Sequence)
     return [record.data for record in records]
 
