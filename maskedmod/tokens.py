@@ -285,6 +285,14 @@ class Latent:
         w = lay.valid.to(x.dtype)[..., None]
         return (x * w).sum(1) / w.sum(1).clamp(min=1)
 
+    def largest(self) -> Tensor:
+        """Largest value over valid tokens, ``[M, D]`` (packed: one row a sequence, ``[S, D]``)."""
+        lay, x = self.layout, self.tokens
+        if lay.cu_seqlens is not None:
+            rows = lay.segments()[:, None].expand_as(x)
+            return x.new_zeros(len(lay.cu_seqlens) - 1, x.shape[1]).scatter_reduce(0, rows, x, "amax", include_self=False)
+        return (x if lay.valid is None else x.masked_fill(~lay.valid[..., None], -torch.inf)).amax(1)
+
     def pooled(self) -> Tensor:
         """Class token when there is one, else the mean over tokens."""
         if self.prefix is not None and self.has_class:

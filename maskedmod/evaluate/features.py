@@ -18,7 +18,7 @@ from maskedmod.modality import Modality, Record, changes
 from maskedmod.tokens import Latent
 from maskedmod.windows import encode
 
-Pool = Literal["mean", "mean_max", "cls", "both", "axis", "grid"]
+Pool = Literal["mean", "sum", "max", "mean_max", "cls", "both", "axis", "grid"]
 POOLS = get_args(Pool)
 TOLD = ("labels", "keys", "groups", "places", "changes")
 """What is known of a sample beside its signal."""
@@ -116,13 +116,17 @@ def encoder_reader(encoder: nn.Module, modality: Modality, pool: Pool = "mean") 
 
 def pooled(latent: Latent, pool: Pool) -> Tensor:
     """``mean`` over valid tokens, ``cls``: the class token, ``both``: the two side by side, ``[B, D]`` or ``[B, 2D]``.
-    ``mean_max``: the mean plus the largest value over valid tokens, ``[B, D]`` (Point-MAE, Point-M2AE).
+    ``sum`` and ``max`` over valid tokens; ``mean_max``: the mean plus the largest value (Point-MAE, Point-M2AE), ``[B, D]``.
     ``axis``: mean over the first axis of the grid, the places along the others side by side, ``[B, F * D]``: of a spectrogram the
     mean over time of all frequencies (MSM-MAE, Niizumi et al. 2022, section 3.3). ``grid``: means over the 4 x 4 parts of the
     sample's own valid extent, ``[B, 16 * D]``: keeps in rough what comes before what, and what is above what.
     UserError when a class token is asked for and the encoder has none, or an axis and there is no grid of two."""
     if pool == "mean":
         return latent.mean()
+    if pool == "sum":
+        return latent.total()
+    if pool == "max":
+        return latent.largest()
     if pool == "mean_max":
         return latent.mean() + latent.largest()
     if pool == "axis":

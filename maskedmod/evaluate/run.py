@@ -93,7 +93,7 @@ def judge(found: Table, protocol: str, probe: Probe, settings: Settings, checkpo
 def split_of(found: Table, settings: Settings) -> dict[str, Any]:
     """Name, sizes and hashes of the parts."""
     if found.cuts:
-        return named(str(settings.split), found.name, found.cuts, found.keys)
+        return named(settings.split or "published split", found.name, found.cuts, found.keys)
     train, test = found.keys[: found.train], found.keys[found.train :]
     return {
         "name": found.name, "folds": settings.folds, "train": len(train), "test": len(test),
@@ -107,6 +107,7 @@ def facts(checkpoints: Sequence[str], settings: Settings) -> dict[str, Any]:
         "checkpoints": list(checkpoints),
         "seeds": list(range(settings.seeds)),
         "pool": settings.pool,
+        "level": settings.level,
         "encoder": settings.encoder,
     }
 

@@ -18,49 +18,69 @@ from maskedmod.evaluate.splits import folds
 
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 ITERATIONS = 1000
+MACHINES = ("linear_svc", "svc")
 
 
 class Svm(Probe):
     """scikit-learn's ``LinearSVC`` on standardised features; ``C`` is the best of ``grid`` by the mean accuracy over ``inner``
-    folds of the training part (InfoGraph, Sun et al. 2020; GraphMAE, Hou et al. 2022, which judge by ten outer folds)."""
+    folds of the training part (InfoGraph, Sun et al. 2020; GraphMAE, Hou et al. 2022, which judge by ten outer folds).
+
+    ``machine``: linear_svc (one against the rest), or svc, scikit-learn's ``SVC`` with a linear kernel (one against one).
+    ``standardise``: every feature to mean 0 and deviation 1. Point-M2AE (Zhang et al. 2022, section 4.2): ``machine=svc
+    standardise=no grid=[0.012]`` on ``pool=mean_max``."""
 
     tasks = ("classes",)
 
-    def __init__(self, grid: Sequence[float] = GRID, inner: int = 5) -> None:
+    def __init__(
+        self, grid: Sequence[float] = GRID, inner: int = 5, machine: str = "linear_svc", standardise: bool = True
+    ) -> None:
+        if machine not in MACHINES:
+            raise UserError(f"machine={machine}: accepted are {', '.join(MACHINES)}")
         if not grid or min(grid) <= 0 or inner < 2:
             raise UserError(f"grid={list(grid)}, inner={inner}: expected positive values of C and at least 2 folds")
-        self.grid, self.inner = list(grid), inner
+        self.grid, self.inner, self.machine, self.standardise = list(grid), inner, machine, standardise
 
     def predict(self, known: Known, test: Tensor, seed: int) -> tuple[Tensor, dict[str, Any]]:
         y, c = known.labels.y, self.grid[0]
         if len(self.grid) > 1:
             parts = folds(y, known.groups, self.inner, seed)
             c = max(self.grid, key=lambda value: self._inside(known, parts, value, seed))
-        scores, done = _scores(known.x, y, test, len(known.labels.names), c, seed)
+        scores, done = self._scores(known.x, y, test, len(known.labels.names), c, seed)
         return scores, {"C": c, "converged": done}
 
     def _inside(self, known: Known, parts: Sequence[np.ndarray], c: float, seed: int) -> float:
         y, found = known.labels.y, []
         for held in parts:
             rows = np.setdiff1d(np.arange(len(y)), held)
-            guess, _ = _scores(known.x[rows], y[rows], known.x[held], len(known.labels.names), c, seed)
+            guess, _ = self._scores(known.x[rows], y[rows], known.x[held], len(known.labels.names), c, seed)
             found.append(top(guess, y[held], 1))
         return sum(found) / len(found)
 
+    def _scores(self, x: Tensor, y: Tensor, test: Tensor, classes: int, c: float, seed: int) -> tuple[Tensor, bool]:
+        """Decision values ``[n, classes]``, minus infinity for a class that is not among ``y``; whether the solver converged."""
+        scale, seen = Scaler(x) if self.standardise else _as_they_are, y.unique()
+        if len(seen) < 2:
+            raise UserError(f"the training part has {len(seen)} class; a support vector machine needs two")
+        machine = self._machine(c, seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it has not converged is in the result
+            machine.fit(scale(x).numpy(), y.numpy())
+        values = torch.from_numpy(np.asarray(machine.decision_function(scale(test).numpy()))).float()
+        if values.ndim == 1:
+            values = torch.stack([-values, values], dim=1)
+        elif self.machine == "svc":  # its answer is the first class of most votes; values break ties another way
+            answer = torch.searchsorted(seen, torch.from_numpy(machine.predict(scale(test).numpy())))
+            values = values.scatter(1, answer[:, None], values.amax(1, keepdim=True) + 1)
+        out = torch.full((len(test), classes), -torch.inf)
+        out[:, seen] = values
+        return out, self.machine == "svc" or bool(machine.n_iter_ < ITERATIONS)
 
-def _scores(x: Tensor, y: Tensor, test: Tensor, classes: int, c: float, seed: int) -> tuple[Tensor, bool]:
-    """Decision values ``[n, classes]``, minus infinity for a class that is not among ``y``; and whether the solver converged."""
-    svm, scale = require("sklearn.svm", "evaluate"), Scaler(x)
-    seen = y.unique()
-    if len(seen) < 2:
-        raise UserError(f"the training part has {len(seen)} class; a support vector machine needs two")
-    machine = svm.LinearSVC(C=c, dual="auto", random_state=seed, max_iter=ITERATIONS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it has not converged is in the result
-        machine.fit(scale(x).numpy(), y.numpy())
-    values = torch.from_numpy(np.asarray(machine.decision_function(scale(test).numpy()))).float()
-    if values.ndim == 1:
-        values = torch.stack([-values, values], dim=1)
-    out = torch.full((len(test), classes), -torch.inf)
-    out[:, seen] = values
-    return out, bool(machine.n_iter_ < ITERATIONS)
+    def _machine(self, c: float, seed: int) -> Any:
+        svm = require("sklearn.svm", "evaluate")
+        if self.machine == "svc":
+            return svm.SVC(C=c, kernel="linear", decision_function_shape="ovr")
+        return svm.LinearSVC(C=c, dual="auto", random_state=seed, max_iter=ITERATIONS)
+
+
+def _as_they_are(x: Tensor) -> Tensor:
+    return x

@@ -11,7 +11,7 @@ test part is only looked at once.
   maskedmod eval checkpoint=runs/a protocol=finetune epochs=20 mixup=0.8 cutmix=1   the whole network learns
 
 checkpoint=PATH   a run folder, one checkpoint in it, or published weights; several with commas
-protocol=NAME     knn (k=20 temperature=0.07), linear (grid=[C, ...]), svm (grid, inner=5, machine=linear_svc|svc,
+protocol=NAME     knn (k=20 temperature=0.07), linear (grid=[C, ...], or solver=adam lr=0.01 weight_decay=1e-4 steps=300), svm (grid, inner=5, machine=linear_svc|svc,
                   standardise=yes), ridge (grid=[alpha, ...], numbers), fewshot (ways=5 shots=10 episodes=10 queries=20
                   classifier=svm|linear C=0.1),
                   finetune, linear_lars (a linear layer on the frozen encoder): epochs, steps, lr, base_lr, min_lr, warmup,
@@ -24,7 +24,9 @@ seeds=3           random initialisations, and draws of the part that settings ar
 split=NAME        a named split over all samples in place of the source's: random, or one of the modality's (of molecules:
                   scaffold_deepchem, scaffold_pretrain_gnns, scaffold_random, scaffold_balanced)
 folds=0           judge by folds over all samples in place of the source's split
-pool=mean         mean over tokens, mean_max (plus the largest value), cls (class token), both, axis (mean over the first axis), grid (4 x 4 parts)
+level=sample      what is judged: samples, or with level=token each of their tokens: nodes of a graph, residues
+pool=mean         mean over tokens, sum, max, mean_max (mean plus the largest value), cls (class token), both, axis (mean over
+                  the first axis), grid (4 x 4 parts)
 encoder=student   or teacher, where the method has one
 samples=N         at most so many training samples, drawn with seed 0
 output=FILE       default: eval.json in the run folder; eval_PROTOCOL.json is written beside it
@@ -41,7 +43,7 @@ from maskedmod.config import split_words
 from maskedmod.errors import UserError
 
 KINDS: dict[str, Any] = {
-    "pool": str, "split": str, "encoder": str, "device": str, "seeds": int, "folds": int, "samples": int, "batch_size": int,
+    "pool": str, "level": str, "split": str, "encoder": str, "device": str, "seeds": int, "folds": int, "samples": int, "batch_size": int,
     "workers": int,
 }  # fmt: skip
 ARGUMENTS: dict[str, Any] = {
@@ -50,7 +52,7 @@ ARGUMENTS: dict[str, Any] = {
     "mixup": float, "cutmix": float, "smoothing": float, "ema": float, "clip": float, "augment": bool, "task": str,
     "precision": str, "threads": int, "lora_rank": int, "lora_alpha": float, "lora_dropout": float, "lora_targets": tuple,
     "ways": int, "shots": int, "episodes": int, "queries": int, "classifier": str, "C": float, "machine": str,
-    "standardise": bool,
+    "standardise": bool, "solver": str,
 }  # fmt: skip
 KEYS = ("checkpoint", "protocol", "data", "modality", *KINDS, *ARGUMENTS, "output")
 
