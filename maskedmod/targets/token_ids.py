@@ -10,18 +10,23 @@ from maskedmod.tokens import Spec, Where, take
 
 
 class TokenIds(Target):
-    """Ids of the uncorrupted tokens (BERT: Devlin et al. 2019, section 3.1)."""
+    """Ids of the uncorrupted tokens (BERT: Devlin et al. 2019, section 3.1). ``which``: of tokens that have several ids, the one
+    that is predicted (atoms: 0 is the element, 1 the chirality)."""
 
     discrete = True
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, which: int = 0) -> None:
         super().__init__()
-        if spec.vocab is None:
+        sizes = spec.categories or ((spec.vocab,) if spec.vocab is not None else ())
+        if not sizes:
             raise ValueError("target=token_ids needs tokens that are ids; this modality has values, use target=raw")
-        self.width = spec.vocab
+        if not 0 <= which < len(sizes):
+            raise ValueError(f"target=token_ids: which={which}, but a token has {len(sizes)} ids here")
+        self.which, self.several, self.width = which, bool(spec.categories), sizes[which]
 
     def forward(self, step: Step, view: str, where: Where) -> Tensor:
         """-> int64 ``[M, J, T]`` (packed ``[T]``)."""
         if where.index is None:
             raise ValueError("target=token_ids describes tokens; region=pooled has none")
-        return take(step.views[view].source.values, where.index)
+        values = step.views[view].source.values
+        return take(values[..., self.which] if self.several else values, where.index)

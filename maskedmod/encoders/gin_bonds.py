@@ -1,0 +1,95 @@
+"""GIN over molecules: it reads the ids of atoms and of bonds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskedmod.apply import Seen, Sees
+from maskedmod.encoders import Encoder
+from maskedmod.layers.bond_gin import BondGin, Neighbourhood
+from maskedmod.layers.bonds import relation_of
+from maskedmod.layers.categories import CategoryEmbedding
+from maskedmod.tokens import Latent, Spec
+
+
+class GinBonds(Encoder):
+    """The graph network of pretrain-gnns (Hu et al. 2020, section 5.1 and appendix A), also that of Mole-BERT and of GraphMAE on
+    molecules: ``depth`` layers of ``BondGin`` and BatchNorm, with ReLU after all but the last.
+
+    ``jump``: what a node is represented by (Xu et al. 2018): its ``last`` layer, the ``sum`` or maximum (``max``) of all
+    layers and the embedding, or all of them side by side (``concat``). ``dropout``: after every layer. ``sees``: mask_token
+    gives hidden atoms the ids of a hidden atom; visible is for encoders without neighbours.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        embedding: Callable[[int], nn.Module],
+        depth: int = 5,
+        width: int = 300,
+        sees: Sees = "mask_token",
+        jump: Literal["last", "sum", "max", "concat"] = "last",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if depth < 1:
+            raise ValueError(f"encoder.depth must be at least 1, not {depth}")
+        if sees == "visible":
+            raise ValueError("encoder.sees=visible would cut bonds; gin_bonds takes mask_token, corrupt or full")
+        if not spec.edge_categories:
+            raise ValueError("gin_bonds reads ids of atoms and bonds, which this modality does not give; use molecular_graph")
+        self.sees, self.jump = sees, jump
+        self.width = width * (depth + 1) if jump == "concat" else width
+        self.sizes = spec.edge_categories
+        self.embed = embedding(width)
+        last = depth - 1
+        self.layers = nn.ModuleList(Layer(width, self.sizes, i < last, dropout) for i in range(depth))
+
+    def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
+        """Packed atoms ``[L, C]`` with bonds -> ``[L, D]``; taps: ``block.i``, output of layer i, negative from the end."""
+        tokens, embed = seen.tokens, self.embed
+        assert isinstance(embed, CategoryEmbedding)
+        x = embed(embed.hide(tokens.values, seen.hidden))
+        around = Neighbourhood.of(relation_of(tokens), len(x), self.sizes, x.dtype)
+        outputs = [x]
+        for layer in self.layers:
+            outputs.append(layer(outputs[-1], around))
+        tapped = {tap: outputs[1:][self._number(tap)] for tap in taps}
+        return Latent(self._jumped(outputs), tokens.layout, index=seen.index, taps=tapped)
+
+    def units(self) -> list[nn.Module]:
+        return list(self.layers)
+
+    def _jumped(self, outputs: list[Tensor]) -> Tensor:
+        if self.jump == "last":
+            return outputs[-1]
+        if self.jump == "concat":
+            return torch.cat(outputs, dim=1)
+        stacked = torch.stack(outputs)
+        return stacked.sum(0) if self.jump == "sum" else stacked.amax(0)
+
+    def _number(self, tap: str) -> int:
+        kind, _, number = tap.partition(".")
+        depth = len(self.layers)
+        if kind != "block" or not -depth <= int(number or depth) < depth:
+            raise ValueError(f"tap {tap!r}: expected block.i with i below {depth}")
+        return int(number)
+
+
+class Layer(nn.Module):
+    """BondGin, BatchNorm, ReLU unless it is the last layer, dropout."""
+
+    def __init__(self, width: int, sizes: Sequence[int], active: bool, dropout: float) -> None:
+        super().__init__()
+        self.gin = BondGin(width, width, sizes)
+        self.norm = nn.BatchNorm1d(width)
+        self.active, self.dropout = active, dropout
+
+    def forward(self, x: Tensor, around: Neighbourhood) -> Tensor:
+        x = self.norm(self.gin(x, around))
+        return F.dropout(F.relu(x) if self.active else x, self.dropout, self.training)

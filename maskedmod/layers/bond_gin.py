@@ -1,0 +1,65 @@
+"""Message passing that reads the ids of bonds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskedmod.layers.linear import Linear
+from maskedmod.tokens import Relation
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """What all layers read of the edges: ``source`` and ``target`` int64 ``[E]``; ``counts`` float ``[L, R]``, how many bonds of
+    every node have each of the R values that the ids of a bond can have, its bond to itself included."""
+
+    source: Tensor
+    target: Tensor
+    counts: Tensor
+
+    @staticmethod
+    def of(relation: Relation, nodes: int, sizes: Sequence[int], dtype: torch.dtype = torch.float32) -> Neighbourhood:
+        """``sizes``: see ``BondGin``. Edges that are not ``kept`` are left out."""
+        assert relation.attr is not None
+        edges, ids = relation.edge_index, relation.attr
+        if relation.kept is not None:
+            edges, ids = edges[:, relation.kept], ids[relation.kept]
+        starts, width = first_rows(sizes), sum(sizes) + 2
+        place = edges[1][:, None] * width + ids + torch.tensor(starts, device=ids.device)
+        counts = torch.bincount(place.flatten(), minlength=nodes * width).view(nodes, width).to(dtype)
+        own = torch.zeros(width, device=ids.device, dtype=dtype)
+        own[[sizes[0], *starts[1:]]] = 1
+        return Neighbourhood(edges[0], edges[1], counts + own)
+
+
+def first_rows(sizes: Sequence[int]) -> list[int]:
+    """Where the rows of each id begin in the table of a layer; the first id has two more, for the self-loop and a hidden bond."""
+    return [0, *accumulate([sizes[0] + 2, *sizes[1:-1]])][: len(sizes)]
+
+
+class BondGin(nn.Module):
+    """``h_v = MLP(sum over u of (h_u + e_uv))``, u over the neighbours of v and v itself (Hu et al. 2020, appendix A): GIN
+    without epsilon, with a vector for every id of a bond.
+
+    ``sizes``: how many values each id of a bond has; the first has two more, ``sizes[0]`` for the bond of an atom to itself and
+    ``sizes[0] + 1`` for a hidden one. The sum of the bonds' vectors is taken as counts times table, so nothing of the size
+    ``[E, D]`` but the neighbours themselves is made. Tables start Xavier uniform.
+    """
+
+    def __init__(self, width: int, out: int, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(Linear(width, 2 * width), nn.ReLU(), Linear(2 * width, out))
+        rows = [sizes[0] + 2, *sizes[1:]]
+        self.tables = nn.ParameterList(nn.init.xavier_uniform_(torch.empty(count, width)) for count in rows)
+
+    def forward(self, x: Tensor, around: Neighbourhood) -> Tensor:
+        """``[L, width]`` -> ``[L, out]``."""
+        bonds = F.linear(around.counts.to(x.dtype), torch.cat(list(self.tables)).t().to(x.dtype))
+        neighbours = torch.zeros_like(x).index_add(0, around.target, x.index_select(0, around.source))
+        return self.mlp(x + neighbours + bonds)  # type: ignore[no-any-return]

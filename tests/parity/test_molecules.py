@@ -1,0 +1,108 @@
+"""AttrMasking of pretrain-gnns as recorded, read through ``maskedmod.load``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import maskedmod
+from maskedmod.context import Context, Step
+from maskedmod.layers.bonds import bonds_of, hide_bonds
+from maskedmod.masking import packed_from_masked
+from maskedmod.packing import positions
+from maskedmod.tokens import Layout, Relation, Tokens
+from maskedmod.zoo import Loaded
+from tests.parity.golden import GRADIENT, Golden, agree, cases, golden, gradients_agree, load_saved
+
+SYSTEM = "attr_masking"
+BUFFERS = "train.buffer.model.batch_norms."
+
+
+def tokens_of(case: Golden) -> Tokens:
+    """The molecules as they were before masking."""
+    sizes = torch.tensor([0, *case.meta["constructor"]["molecule_sizes"]], dtype=torch.int32)
+    layout = Layout(cu_seqlens=sizes.cumsum(0, dtype=torch.int32), max_seqlen=int(sizes.max()))
+    nodes = case["input.x_original"]
+    relation = Relation(case["input.edge_index"], case["input.edge_attr_original"])
+    return Tokens(nodes, positions(layout, len(nodes)), layout, relation=relation)
+
+
+def step_of(case: Golden, loaded: Loaded) -> Step:
+    """The model's own step with the recorded mask."""
+    tokens = tokens_of(case)
+    masked = torch.zeros(tokens.shape, dtype=torch.bool).index_fill(0, case["mask.masked_atom_indices"], True)
+    mask = hide_bonds(packed_from_masked(masked), tokens, 5)
+    assert torch.equal(mask.targets.sort().values, case["mask.masked_atom_indices"].sort().values)
+    relation = mask.rewrite(tokens).relation
+    assert relation is not None and relation.attr is not None and torch.equal(relation.attr, case["input.edge_attr"])
+    ctx = Context(training=False)
+    return Step(loaded.model.modality, {}, ctx, {"main": loaded.model.view(tokens, ctx, mask=mask)})
+
+
+def in_their_order(case: Golden, atoms: Tensor, bonds: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of our predictions, which stand in the order of atoms and of edges, as they were recorded."""
+    tokens, chosen = tokens_of(case), case["mask.masked_atom_indices"]
+    ours = bonds_of(chosen, tokens)
+    edges = case["input.edge_index"]
+    place = {tuple(sorted(edges[:, edge].tolist())): i for i, edge in enumerate(ours.tolist())}
+    theirs = [place[tuple(sorted(edges[:, edge].tolist()))] for edge in case["mask.connected_edge_indices"].tolist()]
+    return atoms[chosen.argsort().argsort()], bonds[theirs]
+
+
+def predictions(loaded: Loaded, step: Step) -> tuple[Tensor, Tensor]:
+    view = step.views["main"]
+    where = view.mask.where("masked")
+    found = [loaded.model.objectives[name].head(view, where) for name in ("main", "bonds")]  # type: ignore[operator, union-attr]
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("name", cases(SYSTEM))
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_attr_masking(name: str, mode: str, tmp_path: Path) -> None:
+    case = golden(name)
+    loaded = load_saved(case.group("weights."), tmp_path / "masking.pth")
+    assert loaded.layout == "pretrain_gnns"
+    loaded.model.train(mode == "train")
+    step = step_of(case, loaded)
+    at = "train." if mode == "train" else ""
+    if mode == "eval":
+        agree("nodes", step.views["main"].student.tokens, case["latent.node_rep"])
+    found = in_their_order(case, *predictions(loaded, step))
+    for what, prediction in zip(("pred", "pred_bonds"), found, strict=True):
+        agree(what, prediction, case[f"{at}output.{what}"])
+    loss = loaded.model.score(step)["loss"]
+    agree("loss", loss, case[f"{at}output.loss"])
+    gradients = {key.removeprefix(at): x for key, x in case.tensors.items() if key.startswith((f"{at}grad.", "weights."))}
+    gradients_agree(Golden(name, gradients, case.meta), loaded, loss)
+    if mode == "train":
+        buffers_agree(case, loaded)
+
+
+def buffers_agree(case: Golden, loaded: Loaded) -> None:
+    """Running statistics after the step; the steps were counted."""
+    own: dict[str, Any] = dict(loaded.model.encoder.named_buffers())
+    recorded = case.group(BUFFERS)
+    assert len(recorded) == 3 * case.meta["constructor"]["num_layer"]
+    for key, tensor in recorded.items():
+        number, _, kind = key.partition(".")
+        agree(key, own[f"layers.{number}.norm.{kind}"].double(), tensor.double(), GRADIENT)
+
+
+def test_the_encoder_alone(tmp_path: Path) -> None:
+    """As the authors save it: no prefix, no head; and inside a fine-tuned classifier."""
+    case = golden(cases(SYSTEM)[0])
+    whole = case.group("weights.")
+    bare = {key.removeprefix("model."): x for key, x in whole.items() if key.startswith("model.")}
+    tuned = {f"gnn.{key}": x for key, x in bare.items()} | {"graph_pred_linear.weight": torch.zeros(1, 32)}
+    want = None
+    for number, weights in enumerate((whole, bare, tuned)):
+        torch.save(weights, tmp_path / f"{number}.pth")
+        loaded = maskedmod.load(tmp_path / f"{number}.pth")
+        assert bool(loaded.report.untrained) == (number > 0) and bool(loaded.report.unneeded) == (number == 2)
+        rows = loaded.embed(["CCO", "c1ccccc1", "C"])
+        want = rows if want is None else want
+        assert rows.shape == (3, 32) and torch.equal(torch.as_tensor(rows), torch.as_tensor(want))
