@@ -79,7 +79,7 @@ class Fewshot(Probe):
 
     def facts(self, found: Table, labels: Labels, episodes: Sequence[Episode]) -> dict[str, Any]:
         """Name, sizes and hashes of what was drawn. ``train`` and ``test`` are those of the first episode."""
-        cuts = []
+        cuts: list[dict[str, Any]] = []
         for episode in episodes:
             names = [labels.names[i] for i in episode.classes]
             parts = {"train": episode.trial.train, "test": episode.trial.test}
@@ -95,9 +95,8 @@ class Fewshot(Probe):
         """Said where classes have fewer queries than asked."""
         fewest = min(len(episode.trial.test) for episode in episodes)
         full = self.ways * self.queries
-        return (
-            [] if fewest == full else [f"some classes have fewer than {self.queries} queries: {fewest} of {full} in one episode"]
-        )
+        said = f"some classes have fewer than {self.queries} queries: {fewest} of {full} in one episode"
+        return [] if fewest == full else [said]
 
     def _episode(self, labels: Labels, cut: Trial, seed: int) -> Episode:
         train, test = _by_class(labels.y, cut.train), _by_class(labels.y, cut.test)
