@@ -285,6 +285,13 @@ class Latent:
         w = lay.valid.to(x.dtype)[..., None]
         return (x * w).sum(1) / w.sum(1).clamp(min=1)
 
+    def total(self) -> Tensor:
+        """Sum over valid tokens, shapes as of ``mean``."""
+        lay, x = self.layout, self.tokens
+        if lay.cu_seqlens is not None:
+            return x.new_zeros(len(lay.cu_seqlens) - 1, *x.shape[1:]).index_add(0, lay.segments(), x)
+        return (x if lay.valid is None else x * lay.valid.to(x.dtype)[..., None]).sum(1)
+
     def largest(self) -> Tensor:
         """Largest value over valid tokens, ``[M, D]`` (packed: one row a sequence, ``[S, D]``)."""
         lay, x = self.layout, self.tokens

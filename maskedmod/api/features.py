@@ -16,13 +16,13 @@ from maskedmod.modality import Modality
 from maskedmod.tokens import Latent, Tokens
 from maskedmod.windows import encode
 
-Pool = Literal["mean", "mean_max", "cls", "none"]
+Pool = Literal["mean", "sum", "max", "mean_max", "cls", "none"]
 
 
 @dataclass(frozen=True)
 class Features:
     """``pool``: ``mean`` over the tokens of a sample (padding left out, and what stands around a sequence),
-    ``mean_max`` that plus their largest value (point clouds), ``cls`` the class token, ``none`` every token.
+    ``sum`` and ``max`` of them, ``mean_max`` the mean plus the largest value (point clouds), ``cls`` the class token, ``none`` every token.
     ``layer``: output of that block, counted from 0, negative from the end, before any final norm; None: what the encoder gives
     to its heads, after the final norm. Built for one encoder by ``features``; UserError for what it does not have."""
 
@@ -35,6 +35,10 @@ class Features:
         latent = self.latent(encoder, tokens, modality)
         if self.pool == "mean":
             return latent.mean()
+        if self.pool == "sum":
+            return latent.total()
+        if self.pool == "max":
+            return latent.largest()
         if self.pool == "mean_max":
             return latent.mean() + latent.largest()
         if self.pool == "cls":

@@ -17,6 +17,7 @@ from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import POOLS, Pool, Reader, encoder_reader
 from maskedmod.evaluate.table import Table, read_table
+from maskedmod.evaluate.token_table import raw_token_reader, token_reader
 from maskedmod.modality import Modality
 from maskedmod.zoo.load import Loaded, load
 
@@ -26,13 +27,15 @@ ROWS = (TRAINED, RANDOM, RAW)
 
 @dataclass(frozen=True)
 class Settings:
-    """``pool``: see ``features.pooled``. ``encoder``: the student, or its teacher. ``seeds``: how many. ``folds``: 0 for the data
+    """``level``: what a row is, a ``sample`` or a ``token`` (nodes of a graph, residues), of which each has a label.
+    ``pool``: see ``features.pooled``. ``encoder``: the student, or its teacher. ``seeds``: how many. ``folds``: 0 for the data
     source's own split, else that many folds over all its samples. ``split``: a named split over all samples, ``random`` or one of
     the modality's, in place of the source's own. ``samples``: at most so many training samples, drawn with
     seed 0 (None: all). ``device``: None takes a GPU when there is one."""
 
     pool: Pool = "mean"
     encoder: Literal["student", "teacher"] = "student"
+    level: Literal["sample", "token"] = "sample"
     seeds: int = 3
     folds: int = 0
     split: str | None = None
@@ -45,6 +48,7 @@ class Settings:
         for name, value, accepted in (
             ("pool", self.pool, POOLS),
             ("encoder", self.encoder, ("student", "teacher")),
+            ("level", self.level, ("sample", "token")),
         ):
             if value not in accepted:
                 raise UserError(f"{name}={value}: accepted are {', '.join(accepted)}")
@@ -138,13 +142,20 @@ def _judged(one: Loaded, settings: Settings) -> nn.Module:
 def _readers(number: int, one: Loaded, tree: dict[str, Any], settings: Settings) -> dict[str, Reader]:
     """The checkpoint's encoder; in the first pass the baselines too."""
     modality, device = one.model.modality, settings.place
-    readers = {f"{TRAINED}:{number}": encoder_reader(_judged(one, settings).to(device), modality, settings.pool)}
+    readers = {f"{TRAINED}:{number}": _reader(_judged(one, settings).to(device), modality, settings)}
     if number == 0:
         for seed in range(settings.seeds):
             encoder = untrained(tree, modality, seed).to(device)
-            readers[f"{RANDOM}:{seed}"] = encoder_reader(encoder, modality, settings.pool)
-        readers[f"{RAW}:0"] = modality.raw_features
+            readers[f"{RANDOM}:{seed}"] = _reader(encoder, modality, settings)
+        readers[f"{RAW}:0"] = modality.raw_features if settings.level == "sample" else raw_token_reader(modality)
     return readers
+
+
+def _reader(encoder: nn.Module, modality: Modality, settings: Settings) -> Reader:
+    """Of samples, or of their tokens."""
+    if settings.level == "token":
+        return token_reader(encoder, modality)
+    return encoder_reader(encoder, modality, settings.pool)
 
 
 def untrained(tree: dict[str, Any], modality: Modality, seed: int) -> Encoder:

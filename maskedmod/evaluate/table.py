@@ -16,7 +16,8 @@ from maskedmod.evaluate.features import Features, Reader, extract
 from maskedmod.evaluate.labels import minus_one, minus_one_is_missing, missing
 from maskedmod.evaluate.named_splits import check_split, named_trials, whole
 from maskedmod.evaluate.splits import Trial, disjoint
-from maskedmod.modality import Modality
+from maskedmod.evaluate.token_table import extract_tokens, one_sample, token_trials
+from maskedmod.modality import Modality, Record
 
 if TYPE_CHECKING:
     from maskedmod.evaluate.prepare import Settings
@@ -46,7 +47,9 @@ def read_table(tree: dict[str, Any], passes: Passes, settings: Settings, any_ord
     source = build_source(tree)
     notes: list[str] = []
     name = _written(tree["data"])
-    if settings.split:
+    if settings.level == "token" and (alone := one_sample(source, passes[0][0])):
+        found = _tokens_of_one(alone, passes, name, settings, notes, numbers)
+    elif settings.split:
         found = _under_split(source, passes, name, settings, notes, numbers)
     else:
         found = _own_parts(source, passes, name, settings, notes, any_order, numbers)
@@ -74,6 +77,8 @@ def _own_parts(
     assert train is not None
     if test is None and not settings.folds:
         raise UserError("the data have no test part: give data.val_path, data.val_pattern or data.val_fraction, or folds=10")
+    if test is not None and train.keys == test.keys and len(train.keys) == 1:
+        raise UserError(f"{train.keys[0]} is one sample, in training and validation alike; level=token judges its tokens")
     disjoint(train.keys, test.keys if test else [])
     places = [(part, i) for part, one in enumerate((train, test)) if one is not None for i in one.places]
     return _joined(train, test, f"{name}, train / val", notes), parts, places
@@ -95,11 +100,24 @@ def _under_split(source: Any, passes: Passes, name: str, settings: Settings, not
     return replace(_joined(found, None, name, notes), cuts=cuts), [records], [(0, i) for i in found.places]
 
 
+def _tokens_of_one(
+    records: Sequence[Record], passes: Passes, name: str, settings: Settings, notes: list[str], numbers: bool
+) -> Found:
+    """The tokens of one sample, with the split that comes with it."""
+    found = _features(records, passes, settings)
+    found = _labelled(found, "data", notes, minus_one_is_missing(found.labels, numbers))
+    cuts = token_trials(records[0], found, settings)
+    return replace(_joined(found, None, name, notes), cuts=cuts), [records], [(0, i) for i in found.places]
+
+
 def _features(records: Any, passes: Passes, settings: Settings) -> Features:
     """All rows, under the readers of all passes."""
     numbered = Chosen([records], [(0, i) for i in range(len(records))]) if isinstance(records, Sequence) else records
-    each = [extract(modality, numbered, readers, settings.batch_size, settings.place, settings.workers)
-            for modality, readers in passes]  # fmt: skip
+    if settings.level == "token":
+        each = [extract_tokens(modality, records, readers, settings.batch_size, settings.place) for modality, readers in passes]
+    else:
+        each = [extract(modality, numbered, readers, settings.batch_size, settings.place, settings.workers)
+                for modality, readers in passes]  # fmt: skip
     return _merged(each)
 
 

@@ -11,9 +11,9 @@ test part is only looked at once.
   maskedmod eval checkpoint=runs/a protocol=finetune epochs=20 mixup=0.8 cutmix=1   the whole network learns
 
 checkpoint=PATH   a run folder, one checkpoint in it, or published weights; several with commas
-protocol=NAME     knn (k=20 temperature=0.07), linear (grid=[C, ...], or solver=adam lr=0.01 weight_decay=1e-4 steps=300), svm (grid, inner=5, machine=linear_svc|svc,
-                  standardise=yes), ridge (grid=[alpha, ...], numbers), fewshot (ways=5 shots=10 episodes=10 queries=20
-                  classifier=svm|linear C=0.1),
+protocol=NAME     knn (k=20 temperature=0.07), linear (grid=[C, ...], or solver=adam lr=0.01 weight_decay=1e-4 steps=300),
+                  svm (grid, inner=5, machine=linear_svc|svc|svc_rbf, standardise=yes), ridge (grid=[alpha, ...], numbers),
+                  fewshot (ways=5 shots=10 episodes=10 queries=20 classifier=svm|linear C=0.1),
                   finetune, linear_lars (a linear layer on the frozen encoder): epochs, steps, lr, base_lr, min_lr, warmup,
                   weight_decay, clip, augment=yes, task=auto, precision=fp32, threads; finetune also layer_decay=0.75,
                   drop_path=0.1, mixup=0, cutmix=0, smoothing=0.1, ema=0, and adapters: lora_rank=0, lora_alpha=16,
@@ -43,8 +43,8 @@ from maskedmod.config import split_words
 from maskedmod.errors import UserError
 
 KINDS: dict[str, Any] = {
-    "pool": str, "level": str, "split": str, "encoder": str, "device": str, "seeds": int, "folds": int, "samples": int, "batch_size": int,
-    "workers": int,
+    "pool": str, "level": str, "split": str, "encoder": str, "device": str, "seeds": int, "folds": int, "samples": int,
+    "batch_size": int, "workers": int,
 }  # fmt: skip
 ARGUMENTS: dict[str, Any] = {
     "k": int, "temperature": float, "grid": list, "inner": int, "iterations": int, "epochs": float, "steps": int, "lr": float,
