@@ -22,7 +22,8 @@ Pool = Literal["mean", "sum", "max", "mean_max", "cls", "none"]
 @dataclass(frozen=True)
 class Features:
     """``pool``: ``mean`` over the tokens of a sample (padding left out, and what stands around a sequence),
-    ``sum`` and ``max`` of them, ``mean_max`` the mean plus the largest value (point clouds), ``cls`` the class token, ``none`` every token.
+    ``sum`` and ``max`` of them, ``mean_max`` the mean plus the largest value (point clouds), ``cls`` the class token, ``none``
+    every token.
     ``layer``: output of that block, counted from 0, negative from the end, before any final norm; None: what the encoder gives
     to its heads, after the final norm. Built for one encoder by ``features``; UserError for what it does not have."""
 

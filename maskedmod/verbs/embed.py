@@ -11,7 +11,7 @@ checkpoint=PATH   a run folder, one checkpoint in it, or weights that maskedmod.
 input=PATH        a folder, a file, a .parquet file, a folder or glob of such, a FASTA, CSV or TSV file of sequences, a
                   file of SMILES or of lines of text (default: the run's own validation set)
 output=PATH       the file; its ending is the format
-pool=mean         mean of the tokens (of sequences without class and end token); mean_max: plus their largest value;
+pool=mean         mean of the tokens (of sequences without class and end token); sum; max; mean_max: mean plus the largest value;
                   cls: the class token; none: every token
 layer=N           output of block N, from 0 or negative from the end (default: what comes out of the encoder)
 batch_size=64     samples at a time
