@@ -25,6 +25,7 @@ LOW = (
     "compat",
     "drawing",
     "pyramid",
+    "distances",
 )
 """What blocks and modalities may lean on, beside each other's base classes."""
 LEANS = {"molecular_graph": ("graph", "molecule")}

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.apply import Seen, Sees
+from maskedmod.distances import squared_distances
 from maskedmod.encoders import Encoder
 from maskedmod.layers.attention import QkvBias, Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
-from maskedmod.layers.grouping import SetPool, squared_distances
+from maskedmod.layers.grouping import SetPool
 from maskedmod.layers.init import Init, initialise
 from maskedmod.layers.positions import PositionMlp
 from maskedmod.pyramid import Level, Pyramid, put_back

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from maskedmod.distances import squared_distances
 from maskedmod.tokens import take
 
 
@@ -31,12 +32,6 @@ class SetPool(nn.Module):
 def each(norm: nn.Module, x: Tensor) -> Tensor:
     """A norm over channels on ``[..., C]``, every leading place a sample of its own."""
     return norm(x.flatten(0, -2)).reshape(x.shape)  # type: ignore[no-any-return]
-
-
-def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """``[M, N, A]`` and ``[M, K, A]`` -> ``[M, N, K]``, from differences: equal places are at 0 exactly, which an expanded square
-    does not give."""
-    return (a[:, :, None] - b[:, None]).square().sum(-1)
 
 
 def interpolate(x: Tensor, at: Tensor, known: Tensor, count: int = 3, eps: float = 1e-8) -> Tensor:

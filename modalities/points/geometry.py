@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maskedmod.distances import squared_distances
+from maskedmod.distances import farthest_points, squared_distances
 
 ELEMENTS = 2**24
 """Distances held at once while neighbours are looked for: 64 MB in float32."""
@@ -36,38 +36,6 @@ def take_points(points: Tensor, index: Tensor) -> Tensor:
     flat = index.flatten(1)
     picked = points.gather(1, flat[..., None].expand(*flat.shape, points.shape[-1]))
     return picked.reshape(*index.shape, points.shape[-1])
-
-
-def farthest_points(points: Tensor, count: int, first: int = 0, near_origin: float | None = None) -> Tensor:
-    """Farthest point sampling (Qi et al. 2017, PointNet++, section 3.2): points ``[B, P, 3]`` -> int64 ``[B, count]``.
-
-    Begins at index ``first`` and goes on to the point farthest from all chosen ones; of equally far points to the first. With
-    fewer different points than ``count``, some come again. ``near_origin``: points with a squared norm up to this are never
-    chosen after the first; the reference's CUDA operator uses 1e-3, which drops what fills up clouds there. A cloud in which
-    all points are such repeats index 0. Raises ValueError for an empty cloud or a ``first`` outside it.
-    """
-    b, p, _ = points.shape
-    if p == 0 or not 0 <= first < p:
-        raise ValueError(f"farthest points: a cloud of {p} points has no index {first}")
-    x, y, z = points.detach().permute(2, 0, 1).contiguous()  # three planes: each step reads memory in order
-    rows = torch.arange(b, device=points.device)
-    distance = torch.full((b, p), torch.inf, dtype=points.dtype, device=points.device)
-    barred = None if near_origin is None else x * x + y * y + z * z <= near_origin
-    chosen = torch.empty(b, count, dtype=torch.int64, device=points.device)
-    at = torch.full((b,), first, device=points.device)
-    step, part = torch.empty_like(x), torch.empty_like(x)
-    for i in range(count):
-        chosen[:, i] = at
-        if i + 1 == count:
-            break
-        torch.sub(x, x[rows, at][:, None], out=step).square_()
-        step += torch.sub(y, y[rows, at][:, None], out=part).square_()
-        step += torch.sub(z, z[rows, at][:, None], out=part).square_()
-        torch.minimum(distance, step, out=distance)
-        if barred is not None and i == 0:  # stays the smallest from here on
-            distance.masked_fill_(barred, -1.0)
-        at = distance.argmax(1)
-    return chosen
 
 
 def nearest_points(queries: Tensor, points: Tensor, count: int) -> Tensor:

@@ -44,7 +44,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
         "modality": {"points": points},
         "mask": {"multi_scale": {"ratio": settings["mask_ratio"], "spill": settings["spill"]}},
         "encoder": {"point_pyramid": {"widths": widths, "depths": depths, "heads": settings["heads"]}},
-        "target": {"raw": {"norm": "none"}},
+        "target": {"points": {}},
         "head": {"pyramid_decoder": {"depths": down, "up_blocks": up, "heads": settings["heads"], "values": values}},
         "loss": {"chamfer": {}},
     }
