@@ -83,7 +83,7 @@ def stages(recon: Reconstruction) -> list[Stage]:
 
 def caption(recon: Reconstruction) -> str:
     """What the numbers and colours are, with the target's own note."""
-    kind = "cross entropy" if recon.discrete else "mean squared error of the target"
+    kind = "cross entropy" if recon.discrete else "loss" if recon.unordered else "mean squared error of the target"
     parts = [f"Under each picture: {kind} over the predicted positions"]
     if recon.mean_error is not None:
         parts[0] += ", and in brackets its ratio to that of predicting the mean"

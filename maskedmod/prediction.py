@@ -9,7 +9,7 @@ from torch import Tensor
 
 from maskedmod.context import Context
 from maskedmod.model import MaskedModel
-from maskedmod.reconstruction import masked_step, scatter, target_sets, target_weight, weighted_mean
+from maskedmod.reconstruction import difference, masked_step, scatter, target_sets, target_weight, weighted_mean
 from maskedmod.tokens import Tokens
 
 
@@ -46,7 +46,7 @@ def predict(model: MaskedModel, batch: dict[str, Any], ctx: Context) -> Predicti
             ids = scatter(goal[..., None].double(), where.index, weight, n)[..., 0].round().long()
             target = ids.masked_fill(~masked, -1)
         else:
-            wrong = (guess - goal).pow(2).mean(-1)
+            wrong = difference(objective, guess, goal)
             target = scatter(goal.float(), where.index, weight, n).masked_fill(~masked[..., None], float("nan"))
         error = weighted_mean(wrong, weight)
         masked, values, target, error = (part[::every].cpu() for part in (masked, values, target, error))

@@ -25,8 +25,8 @@ class Reconstruction:
     bool ``[B, J, N]``: the target sets. ``filled`` / ``predicted``: token values ``[B, N, P]`` with the predicted places
     replaced by the mean and by the prediction; None when the target cannot be drawn. ``token_error`` ``[B, N]`` mean squared
     error in target space, NaN where nothing was predicted; ``error`` and ``mean_error`` ``[B]``: its mean over these places
-    for the prediction and for the mean. ``discrete`` targets: cross entropy, and no mean. ``note``: what a caption must say,
-    ``title``: what was loaded. A notebook shows the picture of the first eight samples.
+    for the prediction and for the mean. ``discrete`` targets: cross entropy, and no mean; ``unordered`` ones: the loss. ``note``:
+    what a caption must say, ``title``: what was loaded. A notebook shows the picture of the first eight samples.
     """
 
     modality: Modality
@@ -40,6 +40,7 @@ class Reconstruction:
     predicted: Tensor | None = None
     objective: str = "main"
     discrete: bool = False
+    unordered: bool = False
     note: str = ""
     title: str = ""
 
@@ -133,8 +134,8 @@ def _predict(objective: Objective, name: str, step: Step, at: str, baseline: Ten
         mean, wrong, mean_wrong = None, objective.loss.per_token(prediction.float(), goal), None
     else:
         mean = _mean_target(objective, step, at, baseline)
-        wrong = (prediction.float() - goal).pow(2).mean(-1)
-        mean_wrong = (mean.gather(1, _flat(where.index, mean)).reshape(goal.shape) - goal).pow(2).mean(-1)
+        guessed = mean.gather(1, _flat(where.index, mean)).reshape(goal.shape)
+        wrong, mean_wrong = difference(objective, prediction.float(), goal), difference(objective, guessed, goal)
     every = view.mask.per_sample
     blocks = target_sets(where.index, weight, n)
     result = Reconstruction(
@@ -149,6 +150,7 @@ def _predict(objective: Objective, name: str, step: Step, at: str, baseline: Ten
         mean_error=None if mean_wrong is None else weighted_mean(mean_wrong, weight)[::every],
         objective=name,
         discrete=discrete,
+        unordered=objective.target.unordered,
         note=objective.target.note,
     )
     if not discrete:
@@ -164,9 +166,16 @@ def _restore(result: Reconstruction, objective: Objective, view: View, mean: Ten
     filled = objective.target.restore(mean.to(guess.dtype), view)
     if predicted is None or filled is None:
         return
-    place = blocks.any(1)[..., None]
+    place = blocks.any(1).reshape(*blocks.shape[::2], *[1] * (original.ndim - 2))
     result.predicted = torch.where(place, predicted.to(original.dtype), original)[::every]
     result.filled = torch.where(place, filled.to(original.dtype), original)[::every]
+
+
+def difference(objective: Objective, prediction: Tensor, goal: Tensor) -> Tensor:
+    """Error of every prediction, ``[..., P]`` -> ``[...]``: the mean square, or the loss itself for sets without order."""
+    if objective.target.unordered:
+        return objective.loss.per_token(prediction, goal)
+    return (prediction - goal).pow(2).mean(-1)
 
 
 def target_weight(view: View, where: Where) -> Tensor:

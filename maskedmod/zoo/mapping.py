@@ -86,6 +86,11 @@ def flat(x: Tensor) -> Tensor:
     return x.reshape(-1)
 
 
+def unconvolved(x: Tensor) -> Tensor:
+    """Convolution over single points ``[out, in, 1]`` -> linear ``[out, in]``."""
+    return x.squeeze(-1)
+
+
 def patch_rows(x: Tensor) -> Tensor:
     """Patch convolution ``[D, C, ph, pw]`` -> linear ``[D, ph * pw * C]`` on values ordered (row, column, channel)."""
     return x.permute(0, 2, 3, 1).flatten(1)

@@ -9,9 +9,9 @@ from maskedmod.layers.linear import Linear, linear
 
 
 class MiniPointNet(nn.Module):
-    """Two small PointNets one after the other (Point-BERT, Yu et al. 2022, section 3.1; Point-MAE, Pang et al. 2022, section 3.2):
-    3 -> 128 -> ``middle`` for every point, its maximum over the group beside it, -> 512 -> ``width``, maximum. What it gives does
-    not depend on the order of a group's points. BatchNorm counts all points of all groups that are handed over, together.
+    """Two small PointNets one after the other (Point-BERT, Yu et al. 2022, section 3.1; Point-MAE, Pang et al. 2022, section
+    3.2): 3 -> 128 -> ``middle`` for every point, its maximum over the group beside it, -> 512 -> ``width``, maximum. What it
+    gives does not depend on the order of a group's points. BatchNorm counts all points of all groups handed over, together.
     """
 
     def __init__(self, width: int, axes: int = 3, first: int = 128, middle: int = 256, last: int = 512) -> None:

@@ -22,6 +22,7 @@ from maskedmod.zoo.layouts import (
     hf_vit_mim,
     i_jepa,
     molformer,
+    point_mae,
     pretrain_gnns,
     simmim,
 )
@@ -72,6 +73,7 @@ LAYOUTS = _all(
     hf_bert,
     molformer,
     pretrain_gnns,
+    point_mae,
 )
 """Asked in this order; the first that matches is taken."""
 

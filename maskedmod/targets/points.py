@@ -1,0 +1,31 @@
+"""The points of a group."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from maskedmod.context import Step, View
+from maskedmod.targets import Target
+from maskedmod.tokens import Spec, Where, take
+
+
+class Points(Target):
+    """Coordinates of a group's points relative to its centre, a set without order (Point-MAE, Pang et al. 2022, section 3.3)."""
+
+    unordered = True
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        if spec.vocab is not None or spec.axes < 2 or spec.values % spec.axes:
+            raise ValueError("target=points needs tokens that are groups of points")
+        self.width = spec.values
+
+    def forward(self, step: Step, view: str, where: Where) -> Tensor:
+        """-> ``[M, J, T, S * axes]`` float32."""
+        if where.index is None:
+            raise ValueError("target=points describes tokens; region=pooled has none")
+        return take(step.views[view].source.values, where.index).float().flatten(where.index.ndim)
+
+    def restore(self, values: Tensor, view: View) -> Tensor:
+        """Predictions ``[M, N, S * axes]`` as token values ``[M, N, S, axes]``."""
+        return values.reshape(*values.shape[:2], *view.rows.values.shape[2:])

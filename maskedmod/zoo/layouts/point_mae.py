@@ -1,0 +1,86 @@
+"""Point-MAE as Pang-Yatian/Point-MAE saves it after pre-training (``base_model`` with ``MAE_encoder`` and ``MAE_decoder``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from maskedmod.errors import UserError
+from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.parts import Tree, Weights
+from maskedmod.zoo.mapping import Rule, unconvolved
+
+NAME = "point_mae"
+SETTINGS: dict[str, Any] = {
+    "points": 1024,
+    "groups": 64,
+    "near_origin": 1e-3,
+    "centre": "centroid",
+    "scale": "sphere",
+    "heads": None,
+    "decoder_heads": None,
+    "mask_ratio": 0.6,
+    "mask": "random",
+    "chamfer": "l2",
+    "eps": 1e-5,
+}
+CONFIG: dict[str, str] = {}
+
+AT = r"(?:base_model\.)?"
+ENCODER, DECODER, HEAD = rf"{AT}MAE_encoder\.", rf"{AT}MAE_decoder\.", "objectives.main.head"
+EMBED, POSITIONS = rf"{ENCODER}encoder\.second_conv\.3\.weight", rf"{ENCODER}pos_embed\.0\.weight"
+OUT = rf"{AT}increase_dim\.0\.weight"
+
+
+def matches(weights: Weights) -> bool:
+    return all(parts.has(weights, key) for key in (EMBED, POSITIONS, OUT))
+
+
+def recipe(weights: Weights, settings: Tree) -> Tree:
+    width, values = parts.tensor(weights, EMBED).shape[0], parts.tensor(weights, OUT).shape[0]
+    if values % 3:
+        raise UserError(f"increase_dim gives {values} numbers, which are no points of 3")
+    heads = settings["heads"] or (6 if width == 384 else max(1, width // 64))
+    same = {
+        "width": width, "eps": settings["eps"], "qkv_bias": "none", "positions": "mlp", "every_block": True,
+        "mlp_ratio": parts.tensor(weights, rf"{ENCODER}blocks\.blocks\.0\.mlp\.fc1\.weight").shape[0] / width,
+    }  # fmt: skip
+    encoder = {"depth": parts.depth(weights, rf"{ENCODER}blocks\.blocks\.(\d+)\..*"), "heads": heads, "classes": 0}
+    decoder = {"depth": parts.depth(weights, rf"{DECODER}blocks\.(\d+)\..*"), "heads": settings["decoder_heads"] or heads}
+    cloud = {name: settings[name] for name in ("points", "groups", "near_origin", "centre", "scale")}
+    return {
+        "modality": {"points": {**cloud, "group_size": values // 3}},
+        "mask": {settings["mask"]: {"ratio": settings["mask_ratio"], "count": "mask_int"}},
+        "encoder": {"transformer": {**encoder, **same, "sees": "visible", "mask_at": "embedded"}},
+        "target": {"points": {}},
+        "head": {"mae_decoder": {**decoder, **same, "embed": False}},
+        "loss": {"chamfer": {"kind": settings["chamfer"]}},
+    }
+
+
+def rules(weights: Weights, settings: Tree) -> list[Rule]:
+    small = rf"{ENCODER}encoder\."
+    convolutions = {r"first_conv\.0": "conv1", r"first_conv\.3": "conv2", r"second_conv\.0": "conv3", r"second_conv\.3": "conv4"}
+    found = []
+    for theirs, ours in convolutions.items():
+        found += [Rule(rf"{small}{theirs}\.weight", f"encoder.embed.{ours}.weight", unconvolved)]
+        found += [Rule(rf"{small}{theirs}\.bias", f"encoder.embed.{ours}.bias")]
+    statistics = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
+    for theirs, ours in (("first_conv", "norm1"), ("second_conv", "norm2")):
+        found += [Rule(rf"{small}{theirs}\.1\.{statistics}", rf"encoder.embed.{ours}.\1")]
+    for theirs, ours in ((rf"{ENCODER}pos_embed", "encoder"), (rf"{AT}decoder_pos_embed", HEAD)):
+        found += parts.linear_rules(rf"{theirs}\.0", f"{ours}.positions.fc1")
+        found += parts.linear_rules(rf"{theirs}\.2", f"{ours}.positions.fc2")
+    return [
+        *found,
+        *parts.block_rules(rf"{ENCODER}blocks\.blocks", "encoder.blocks"),
+        *parts.linear_rules(rf"{ENCODER}norm", "encoder.norm"),
+        *parts.block_rules(rf"{DECODER}blocks", f"{HEAD}.blocks"),
+        *parts.linear_rules(rf"{DECODER}norm", f"{HEAD}.norm"),
+        parts.mask_token_rule(rf"{AT}mask_token", f"{HEAD}.mask_token"),
+        Rule(OUT, f"{HEAD}.pred.weight", unconvolved),
+        Rule(rf"{AT}increase_dim\.0\.bias", f"{HEAD}.pred.bias"),
+    ]
+
+
+def untrained(weights: Weights) -> dict[str, str]:
+    return {}

@@ -1,0 +1,1 @@
+"""Augmentations of point clouds. One block per file; ``forward(batch, ctx)`` changes ``batch["points"]``, on the device."""
