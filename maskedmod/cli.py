@@ -19,6 +19,8 @@ VERBS = {
     "score": "score mutants of a protein, or all: maskedmod score checkpoint=runs/a input=wildtype.fasta output=scan.csv",
     "ls": "list recipes, blocks and modalities",
     "show": "print a resolved recipe, its parameters, operations and memory: maskedmod show recipe=mae preset=tiny",
+    "convert": "write a model as transformers, timm, fair-esm read it: maskedmod convert runs/a to=hf output=mine",
+    "verify": "compare a checkpoint with its original code, layer by layer: maskedmod verify DIR against=transformers",
     "cp": "copy a recipe to a file of your own: maskedmod cp recipe=mae output=mine.yaml",
     "completion": "print the tab completion script: maskedmod completion bash|zsh|fish",
 }

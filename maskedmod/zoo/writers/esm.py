@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from maskedmod.errors import UserError
 from maskedmod.layers.positions import Table
@@ -25,7 +26,9 @@ USUAL: dict[str, Any] = {
 
 def fair_esm(loaded: Loaded, version: int) -> Written:
     """``esm.ESM2`` or ``esm.ProteinBertModel``. Its reader sets the mask token's row to zero in models with learned positions."""
-    return Written(fair_names.written(loaded.model.state_dict(), loaded.extras), "pth", sizes(loaded))
+    found = sizes(loaded)
+    contacts, notes = _contacts(loaded, found)
+    return Written(fair_names.written(loaded.model.state_dict(), contacts), "pth", found, notes=notes)
 
 
 def hf_esm(loaded: Loaded, version: int) -> Written:
@@ -48,7 +51,16 @@ def hf_esm(loaded: Loaded, version: int) -> Written:
         "pad_token_id": 1,
         "tie_word_embeddings": True,
     }
-    return Written(hf_names.written(loaded.model.state_dict(), loaded.extras, version), "hf", config)
+    contacts, notes = _contacts(loaded, found)
+    return Written(hf_names.written(loaded.model.state_dict(), contacts, version), "hf", config, notes=notes)
+
+
+def _contacts(loaded: Loaded, found: dict[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
+    """The regression of contacts, which both readers ask for; zeros, and a note, for a model that has none."""
+    if "contact.weight" in loaded.extras:
+        return loaded.extras, []
+    zeros = {"contact.weight": torch.zeros(1, found["layers"] * found["heads"]), "contact.bias": torch.zeros(1)}
+    return zeros, ["no contact regression was trained: zeros stand in its place"]
 
 
 def sizes(loaded: Loaded) -> dict[str, Any]:
