@@ -46,15 +46,11 @@ def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any
     chosen = find(source, layout)
     values = settle(chosen, source, settings or {})
     try:
-        loaded = _assemble(source, chosen, values)
+        return _assemble(source, chosen, values, strict)
     except KeyError as missing:
         raise UserError(f"{source.path}: layout {chosen.NAME} has a key {missing}, the file has none") from None
     except ValueError as error:
         raise UserError(f"{source.path}, read as layout {chosen.NAME}: {error}") from None
-    report = loaded.report
-    if strict and (report.unexpected or report.missing):
-        raise UserError(f"{source.path}: does not fit layout {chosen.NAME}: {_left(report)}")
-    return loaded
 
 
 def _of_a_run(path: Path) -> bool:
@@ -64,41 +60,42 @@ def _of_a_run(path: Path) -> bool:
     return any((place / "recipe.yaml").is_file() for place in places)
 
 
-def _assemble(source: Source, layout: Layout, values: dict[str, Any]) -> Loaded:
+def _assemble(source: Source, layout: Layout, values: dict[str, Any], strict: bool) -> Loaded:
     from maskedmod.build import build_model
 
     tree = layout.recipe(source.weights, values)
     converted = convert(source.weights, layout.rules(source.weights, values))
-    source.release()
-    with Unfilled():
-        model = build_model(tree)
-    if model.state_dict().keys() - converted.state.keys():
-        model = build_model(tree)  # what the file does not hold has to be drawn
     report = Report(layout.NAME, converted.used, converted.unneeded, converted.altered, {}, values, converted.unexpected)
-    extras = {key.removeprefix(EXTRA): converted.state.pop(key).clone() for key in list(converted.state) if key.startswith(EXTRA)}
     report.unneeded.update(dict.fromkeys(source.extras, "state of the training run, not weights"))
-    _fill(model, converted, report, layout.untrained(source.weights), source)
-    return Loaded(model.eval(), report, layout.NAME, tree, extras=extras, kept=converted.kept)
-
-
-def _fill(model: MaskedModel, converted: Converted, report: Report, untrained: Mapping[str, str], source: Source) -> None:
-    """Copy the tensors one by one, each dropped when it is copied, so that the weights are in memory once. Wrong shapes and values
-    are an error, what the file lacks is sorted into expected and missing."""
-    own, read = model.state_dict(), 0
-    missing = [key for key in own if key not in converted.state]
-    for key in list(converted.state):
-        tensor = converted.state.pop(key)
-        if key not in own:
-            report.unexpected.append(f"{key} (no such part in the model)")
-            continue
-        _check(key, tensor, own[key])
-        own[key].copy_(tensor)
-        read += tensor.nbytes
-        if read > PIECE:
-            source.release()
-            read = 0
+    extras = {key.removeprefix(EXTRA): converted.state.pop(key).clone() for key in list(converted.state) if key.startswith(EXTRA)}
+    kept = {key: tensor.clone() for key, tensor in converted.kept.items()}  # nothing stays a view of the file
+    with torch.device("meta"):
+        planned = build_model(tree).state_dict()
+    _compare(planned, converted, report, layout.untrained(source.weights))
+    if strict and (report.unexpected or report.missing):
+        raise UserError(f"does not fit layout {layout.NAME}: {_left(report)}")
     source.release()
-    for key in missing:
+    if report.missing or report.untrained:
+        model = build_model(tree)
+    else:
+        with Unfilled():
+            model = build_model(tree)
+    _fill(model, converted, source)
+    return Loaded(model.eval(), report, layout.NAME, tree, extras=extras, kept=kept)
+
+
+def _compare(planned: Mapping[str, Tensor], converted: Converted, report: Report, untrained: Mapping[str, str]) -> None:
+    """Before memory is taken for a model: shapes and types must be its own; what the file lacks is sorted into expected and
+    missing, what has no place becomes unexpected."""
+    for key in list(converted.state):
+        if key in planned:
+            _fits(key, converted.state[key], planned[key])
+        else:
+            report.unexpected.append(f"{key} (no such part in the model)")
+            del converted.state[key]
+    for key in planned:
+        if key in converted.state:
+            continue
         reason = next((why for prefix, why in untrained.items() if key.startswith(prefix)), None)
         if reason is None:
             report.missing.append(key)
@@ -106,16 +103,33 @@ def _fill(model: MaskedModel, converted: Converted, report: Report, untrained: M
             report.untrained[key] = reason
 
 
-def _check(key: str, tensor: Tensor, own: Tensor) -> None:
-    """UserError for another shape, for whole numbers where real ones belong, and for NaN and infinity."""
+def _fits(key: str, tensor: Tensor, own: Tensor) -> None:
     if own.shape != tensor.shape:
         raise UserError(f"{key} is {list(tensor.shape)} in the file, {list(own.shape)} in the model")
     if own.is_floating_point() != tensor.is_floating_point():
         raise UserError(f"{key} is of type {tensor.dtype} in the file, {own.dtype} in the model".replace("torch.", ""))
-    if tensor.is_floating_point() and tensor.numel():
-        low, high = (float(x) for x in torch.aminmax(tensor if tensor.itemsize > 1 else tensor.float()))
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise UserError(f"{key} holds {'NaN' if math.isnan(low) or math.isnan(high) else 'infinity'}")
+
+
+def _fill(model: MaskedModel, converted: Converted, source: Source) -> None:
+    """Copy the tensors one by one, each dropped when it is copied, so that the weights are in memory once."""
+    own, read = model.state_dict(), 0
+    for key in list(converted.state):
+        tensor = converted.state.pop(key)
+        _finite(key, tensor)
+        own[key].copy_(tensor)
+        read += tensor.nbytes
+        if read > PIECE:
+            source.release()
+            read = 0
+    source.release()
+
+
+def _finite(key: str, tensor: Tensor) -> None:
+    if not tensor.is_floating_point() or not tensor.numel():
+        return
+    low, high = (float(x) for x in torch.aminmax(tensor if tensor.itemsize > 1 else tensor.float()))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise UserError(f"{key} holds {'NaN' if math.isnan(low) or math.isnan(high) else 'infinity'}")
 
 
 def _left(report: Report) -> str:

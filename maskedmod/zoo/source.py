@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from maskedmod.errors import UserError, one_line
+from maskedmod.errors import UserError
+from maskedmod.zoo import safetensors_file, strict_json, torch_file
+from maskedmod.zoo.mapped import Mapped
+from maskedmod.zoo.plain_pickle import plain
 
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """Names looked for in a folder, in this order."""
@@ -25,13 +25,20 @@ class Source:
     """What a file holds. ``weights`` by key, with the prefix ``module.`` of wrapped models removed; a dict of tensors called
     ``model`` or ``state_dict`` gives plain keys, any other one (``encoder``, ``model_ema``) gives keys ``name.key``.
     ``args``: the settings of the run that wrote it. ``config``: ``config.json`` and ``preprocessor_config.json`` beside it.
-    ``extras``: names of everything else (optimiser state, epoch), which is not needed."""
+    ``extras``: names of everything else (optimiser state, epoch), which is not needed. ``files``: what the tensors are views of;
+    they take no memory until they are read, and stay good when the file is replaced, but not when it is written over."""
 
     path: Path
     weights: dict[str, Tensor]
     args: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     extras: tuple[str, ...] = ()
+    files: tuple[Mapped, ...] = ()
+
+    def release(self) -> None:
+        """Let go of the memory of tensors that were read; they can be read again."""
+        for file in self.files:
+            file.release()
 
 
 def read(path: str | Path) -> Source:
@@ -46,44 +53,56 @@ def read(path: str | Path) -> Source:
         path = found[0]
     if not path.is_file():
         raise UserError(f"{path}: no such file or folder{_meant(path)}")
-    if path.suffix == ".json":
-        content = _sharded(path)
-    else:
-        content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+    files: list[Mapped] = []
+    content = _sharded(path, files) if path.suffix == ".json" else _content(path, files)
     weights, extras = _flatten(path, content)
-    if path.suffix == ".pt" and (beside := _beside(path)):
-        weights.update(_flatten(path, beside)[0])
-    return Source(path, weights, _args(content), _config(path), extras)
+    if path.suffix == ".pt" and (beside := path.with_name(f"{path.stem}-contact-regression.pt")).is_file():
+        weights.update(
+            _flatten(beside, _content(beside, files))[0]
+        )  # fair-esm keeps its regression of contacts in a file of its own
+    return Source(path, weights, _args(content), _config(path), extras, tuple(files))
+
+
+def _content(path: Path, files: list[Mapped]) -> dict[str, Any]:
+    """What one file holds. Its first bytes tell the format and not its name: safetensors begin with a length and a brace."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    safe = path.suffix == ".safetensors" or (head[8:] == b"{" and head[:1] not in (b"P", b"\x80"))
+    content, mapped = (safetensors_file if safe else torch_file).read(path)
+    files.append(mapped)
+    return content
 
 
 def _args(content: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of the run: ``args``, or ``cfg["model"]`` of newer fairseq."""
-    args = content.get("args")
-    if args is None and isinstance(content.get("cfg"), Mapping):
-        args = content["cfg"].get("model")
-    if isinstance(args, argparse.Namespace):
-        return dict(vars(args))
+    try:
+        args = plain(content.get("args"))
+        if args is None and isinstance(cfg := plain(content.get("cfg")), Mapping):
+            args = cfg.get("model")
+    except RecursionError:  # settings nested beyond any that a run has
+        return {}
     return dict(args) if isinstance(args, Mapping) else {}
 
 
-def _beside(path: Path) -> dict[str, Any]:
-    """The regression of contacts that fair-esm keeps in a file of its own."""
-    file = path.with_name(f"{path.stem}-contact-regression.pt")
-    return _pickled(file) if file.is_file() else {}
-
-
-def _sharded(index: Path) -> dict[str, Any]:
-    """All parts of weights that an index divides over several files."""
-    try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{index}: not an index of weights, which has a weight_map") from None
+def _sharded(index: Path, files: list[Mapped]) -> dict[str, Any]:
+    """All parts of weights that an index divides over several files. Every key must be where the index says, in one file."""
+    places = strict_json.read(index).get("weight_map")
+    if not isinstance(places, Mapping) or not all(isinstance(name, str) for name in places.values()):
+        raise UserError(f"{index}: not an index of weights, which has a weight_map")
     content: dict[str, Any] = {}
-    for name in names:
+    for name in sorted(set(places.values())):
         part = index.parent / name
+        if part.suffix == ".json":
+            raise UserError(f"{index} names {name}, which is an index and not weights")
         if part.name != name or not part.is_file():
             raise UserError(f"{index} names {name}, which is not beside it")
-        content.update(_safetensors(part) if part.suffix == ".safetensors" else _pickled(part))
+        found, _ = _flatten(part, _content(part, files))
+        lost = sorted(key for key, place in places.items() if place == name and key.removeprefix("module.") not in found)
+        if lost:
+            raise UserError(f"{index}: {lost[0]} should be in {name} and is not there ({len(lost)} such keys)")
+        if twice := sorted(found.keys() & content.keys()):
+            raise UserError(f"{index}: {twice[0]} is in {name} and in another file ({len(twice)} such keys)")
+        content.update(found)
     return content
 
 
@@ -96,31 +115,6 @@ def _meant(path: Path) -> str:
     if not path.is_absolute() and len(path.parts) == 2 and not path.suffix and not Path(path.parts[0]).exists():
         return "; names of the Hugging Face Hub are not fetched: download the folder first"
     return ""
-
-
-def _safetensors(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise UserError(f"{path}: cut off or damaged, not a whole safetensors file ({one_line(str(error), 120)})") from None
-
-
-def _pickled(path: Path) -> dict[str, Any]:
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged pickles raise nearly anything
-        message = one_line(str(error), 2000)
-        if "Unsupported global" in message:
-            what = message.partition("GLOBAL ")[2].split(" ")[0]
-            raise UserError(f"{path}: holds an object of {what}, which could run code; only plain data is read") from None
-        raise UserError(f"{path}: cut off or damaged, not a whole PyTorch file ({type(error).__name__})") from None
-    if not isinstance(content, Mapping):
-        raise UserError(f"{path}: holds a {type(content).__name__}; expected a dict of tensors")
-    return dict(content)
 
 
 def _flatten(path: Path, content: Mapping[str, Any]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -143,11 +137,6 @@ def _config(path: Path) -> dict[str, Any]:
     config: dict[str, Any] = {}
     for name in ("preprocessor_config.json", "config.json"):
         file = path.parent / name
-        if not file.is_file():
-            continue
-        try:
-            found = json.loads(file.read_text())
-        except ValueError as error:
-            raise UserError(f"{file}: not JSON ({one_line(str(error), 120)})") from None
-        config.update(found if isinstance(found, dict) else {})
+        if file.is_file():
+            config.update(strict_json.read(file))
     return config

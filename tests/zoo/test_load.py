@@ -210,7 +210,7 @@ def test_other_content(tmp_path: Path) -> None:
     refused(saved(tmp_path, [1, 2]), "expected a dict of tensors")
     refused(saved(tmp_path, {"epoch": 3}), "no tensors", "epoch")
     (tmp_path / "text.pth").write_text("not a checkpoint")
-    refused(tmp_path / "text.pth", "cut off or damaged")
+    refused(tmp_path / "text.pth", "text, not weights")
 
 
 def test_damaged_config_is_named(tmp_path: Path) -> None:

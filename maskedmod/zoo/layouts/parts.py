@@ -44,6 +44,8 @@ def depth(weights: Weights, pattern: str) -> int:
     numbers = [int(match[1]) for key in weights if (match := re.fullmatch(pattern, key))]
     if not numbers:
         raise UserError(f"no key of the form {_plain(pattern)}, so the number of blocks cannot be read from it")
+    if max(numbers) >= len(weights):  # more blocks than keys: refused before a model of that size is made
+        raise UserError(f"block {max(numbers)} of {len(set(numbers))} blocks: those between are missing")
     return max(numbers) + 1
 
 
