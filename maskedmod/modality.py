@@ -120,6 +120,9 @@ class Modality(nn.Module, ABC):
     measured_on: ClassVar[int] = 256
     """Training samples, chosen at random, that a run hands to ``measure``; fewer where there are fewer."""
 
+    pictured: int = 8
+    """Validation samples that are read to draw a run's pictures; fewer where one sample is large."""
+
     signal: ClassVar[str] = ""
     """Key of a prepared batch under which ``tokenize`` finds the normalised signal; empty when it is no single tensor."""
 

@@ -59,7 +59,7 @@ def stages(recon: Reconstruction) -> list[Stage]:
     panels = recon.modality.draw(values, recon.tokens, None)
     axes = [(panel.across, panel.upward) for panel in panels]
     rows = [Stage("original", [panel.image for panel in panels], axes=axes), Stage("masked", _draw(recon, values, hidden))]
-    several = recon.blocks.shape[1] > 1
+    several = recon.blocks.ndim > 1 and recon.blocks.shape[1] > 1
     if recon.predicted is None or several:
         where = token_map(_drawer(recon), recon.tokens.shape[:2])  # type: ignore[arg-type]
         drawn = rows[0].images
@@ -89,7 +89,7 @@ def caption(recon: Reconstruction) -> str:
         parts[0] += ", and in brackets its ratio to that of predicting the mean"
     if recon.predicted is None:
         parts.append("the target is no signal that could be drawn: error per token, dark is small, pale was not predicted")
-    if recon.blocks.shape[1] > 1:
+    if recon.blocks.ndim > 1 and recon.blocks.shape[1] > 1:
         parts.append("each colour is one set of targets")
     if recon.note:
         parts.append(recon.note)
@@ -157,6 +157,10 @@ def _save_sound(recon: Reconstruction, path: Path) -> list[Path]:
 
 def first(recon: Reconstruction, count: int) -> Reconstruction:
     """Of its first ``count`` samples."""
+    if recon.tokens.layout.packed:
+        from maskedmod.reconstruction_packed import first_graphs
+
+        return first_graphs(recon, count)
 
     def cut(x: Tensor | None) -> Tensor | None:
         return None if x is None else x[:count]

@@ -89,16 +89,23 @@ def reconstruct(
     The objective is ``main``, else the first, on its first view. The mask depends on ``ctx.seed`` alone, and is that of the
     run's end, so the same samples at another moment of training have the same mask. ``baseline``: per-position training mean
     of every objective's target, ``[N, P]``; without it the mean-fill is the mean of a sample's visible targets. The model's
-    mode and the global random state are as before afterwards. Raises ValueError for packed batches and pooled predictions,
-    which have no picture.
+    mode and the global random state are as before afterwards. Packed values: see ``reconstruction_packed``. Raises ValueError
+    for packed ids and pooled predictions, which have no picture.
     """
-    with masked_step(model, batch, ctx) as (name, objective, step, at):
+    with masked_step(model, batch, ctx, packed=model.modality.spec.vocab is None) as (name, objective, step, at):
+        if step.views[at].mask.packed:
+            from maskedmod.reconstruction_packed import predict_packed
+
+            return predict_packed(objective, name, step, at)
         return _predict(objective, name, step, at, None if baseline is None else baseline.get(name))
 
 
 @contextmanager
-def masked_step(model: MaskedModel, batch: dict[str, Any], ctx: Context) -> Iterator[tuple[str, Objective, Step, str]]:
-    """The objective that is shown, with its name, the masked step, and the name of the view; without gradients."""
+def masked_step(
+    model: MaskedModel, batch: dict[str, Any], ctx: Context, packed: bool = False
+) -> Iterator[tuple[str, Objective, Step, str]]:
+    """The objective that is shown, with its name, the masked step, and the name of the view; without gradients. ValueError for
+    packed batches, unless ``packed`` ones are wanted."""
     name = "main" if "main" in model.objectives else next(iter(model.objectives))
     objective = model.objectives[name]
     assert isinstance(objective, Objective)
@@ -115,7 +122,7 @@ def masked_step(model: MaskedModel, batch: dict[str, Any], ctx: Context) -> Iter
             moment = replace(ctx, training=False, generator=generator, step=ctx.max_steps, rank=0)
             step = model.step(batch, moment)
             at = objective.views[0] if objective.views else next(iter(step.views))
-            if step.views[at].mask.packed:
+            if step.views[at].mask.packed and not packed:
                 raise ValueError("packed batches cannot be drawn; draw their sequences one by one")
             yield name, objective, step, at
     finally:
@@ -166,9 +173,17 @@ def _restore(result: Reconstruction, objective: Objective, view: View, mean: Ten
     filled = objective.target.restore(mean.to(guess.dtype), view)
     if predicted is None or filled is None:
         return
+    if objective.target.unordered:
+        size = max(x.shape[2] for x in (original, predicted, filled))
+        original, predicted, filled = (_members(x, size) for x in (original, predicted, filled))
     place = blocks.any(1).reshape(*blocks.shape[::2], *[1] * (original.ndim - 2))
     result.predicted = torch.where(place, predicted.to(original.dtype), original)[::every]
     result.filled = torch.where(place, filled.to(original.dtype), original)[::every]
+
+
+def _members(x: Tensor, size: int) -> Tensor:
+    """Sets ``[M, N, S, ...]`` with ``size`` members each: of smaller ones some are there more than once."""
+    return x[:, :, torch.arange(size, device=x.device) % x.shape[2]]
 
 
 def difference(objective: Objective, prediction: Tensor, goal: Tensor) -> Tensor:

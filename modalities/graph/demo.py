@@ -22,7 +22,7 @@ JOINED, APART, OWN_WORD, OTHER_WORD = 0.35, 0.03, 0.6, 0.06
 
 
 def records(split: str) -> list[Record]:
-    """``train`` 192 generated graphs of 14 to 48 nodes; ``val`` 47 others and the karate club."""
+    """``train`` 192 generated graphs of 22 to 48 nodes; ``val`` 47 others and the karate club."""
     if split not in SIZES:
         raise ValueError(f"split is {split!r}; expected train or val")
     found = [_record(_generated(split, i), f"demo {split} {i}") for i in range(SIZES[split] - (split == "val"))]
@@ -39,7 +39,7 @@ def _generated(split: str, number: int) -> tuple[Graph, list[int]]:
     """A graph and the communities of its nodes."""
     draw = np.random.default_rng((13, list(SIZES).index(split), number))
     count = 2 + number % 3
-    of = np.sort(np.concatenate([np.arange(count), draw.integers(count, size=draw.integers(12, 45))]))
+    of = np.sort(np.concatenate([np.arange(count), draw.integers(count, size=draw.integers(20, 45))]))
     source, target = np.triu_indices(len(of), 1)
     joined = draw.random(len(source)) < np.where(of[source] == of[target], JOINED, APART)
     return clean(_words(of, draw), np.stack([source[joined], target[joined]])), of.tolist()

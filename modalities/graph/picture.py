@@ -1,4 +1,4 @@
-"""A graph as a picture: nodes coloured by what they carry, hidden ones grey."""
+"""A graph as a picture: nodes coloured by their values, hidden ones grey squares."""
 
 from __future__ import annotations
 
@@ -11,32 +11,53 @@ from torch import Tensor
 from maskedmod.modality import Panel
 from maskedmod.tokens import Tokens
 
-SIDE, MARGIN, DOT = 320, 16, 5
+SIDE, MARGIN, DOT = 320, 16, 7
 MOST = 64
 """Nodes of a picture; of a larger graph those nearest to its node of most neighbours."""
 PAPER, LINE, GREY, RING = (255, 255, 255), (206, 212, 218), (150, 156, 163), (22, 27, 34)
 
 
 def panels(values: Tensor, tokens: Tokens, hidden: Tensor | None) -> list[Panel]:
-    """One panel per graph of ``values`` ``[L, P]`` (``[L, C]`` ids: the first category): a node has the colour of its largest
-    value."""
+    """One panel per graph of ``values`` ``[L, P]``. Alike nodes have alike colours: where its values point along the three main
+    directions of the true values of all nodes drawn, whatever their size; nodes without any are white."""
     cu, relation = tokens.layout.cu_seqlens, tokens.relation
     assert cu is not None and relation is not None
-    wide = values.reshape(len(values), -1)
-    kind = (wide.argmax(1) if wide.is_floating_point() else wide[:, 0]).cpu().numpy()
-    kinds = wide.shape[1] if wide.is_floating_point() else int(kind.max()) + 1
-    empty = (wide.abs().sum(1) == 0).cpu().numpy() if wide.is_floating_point() else np.zeros(len(kind), bool)
-    gone = np.zeros(len(kind), bool) if hidden is None else hidden.cpu().numpy()
     edges = relation.edge_index.cpu().numpy()
-    made = []
+    edges = edges[:, edges[0] != edges[1]]
+    gone = np.zeros(len(values), bool) if hidden is None else hidden.cpu().numpy()
+    drawn = []
     for a, b in zip(cu[:-1].tolist(), cu[1:].tolist(), strict=True):
-        inside = (edges[0] >= a) & (edges[0] < b) & (edges[0] != edges[1])
-        chosen = nearest(b - a, edges[:, inside] - a)
-        place, lines = _layout(chosen, edges[:, inside] - a)
-        colours = [GREY if gone[a + i] else PAPER if empty[a + i] else _colour(int(kind[a + i]), kinds) for i in chosen]
-        shown = f", {len(chosen)} of them drawn" if len(chosen) < b - a else ""
-        made.append(Panel(_drawn(place, lines, colours), f"{b - a} nodes{shown}"))
+        own = edges[:, (edges[0] >= a) & (edges[0] < b)] - a
+        drawn.append((a, b - a, own, nearest(b - a, own)))
+    every = np.concatenate([a + np.array(chosen) for a, _, _, chosen in drawn])
+    colour = dict(zip(every.tolist(), _colours(_rows(values, every), _rows(tokens.values, every)), strict=True))
+    made = []
+    for a, n, own, chosen in drawn:
+        place, lines = _layout(chosen, own)
+        shown = f", {len(chosen)} of them drawn" if len(chosen) < n else ""
+        colours = [GREY if gone[a + i] else colour[a + i] for i in chosen]
+        made.append(Panel(_drawn(place, lines, colours), f"{n} nodes{shown}"))
     return made
+
+
+def _rows(values: Tensor, chosen: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Float64 ``[n, P]`` of unit length; rows of zeros stay."""
+    rows = values[chosen].flatten(1).double().cpu().numpy()
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def _colours(rows: np.ndarray[Any, Any], true: np.ndarray[Any, Any]) -> list[tuple[int, int, int]]:
+    """Red, green and blue of the rows: their place along the three main directions of ``true`` (principal components, each with
+    its largest weight positive), from two deviations below the mean to two above."""
+    centre = true.mean(0)
+    _, _, main = np.linalg.svd(true - centre, full_matrices=False)
+    main = main[:3] * np.sign(main[np.arange(len(main[:3])), np.abs(main[:3]).argmax(1)])[:, None]
+    spread = 2 * np.maximum(((true - centre) @ main.T).std(0), 1e-9)
+    level = np.full((len(rows), 3), 0.5)
+    level[:, : len(main)] = np.clip(((rows - centre) @ main.T) / spread, -1, 1) / 2 + 0.5
+    shade = (70 + 170 * level).astype(int)
+    empty = (rows == 0).all(axis=1).tolist()
+    return [PAPER if bare else (int(r), int(g), int(b)) for (r, g, b), bare in zip(shade, empty, strict=True)]
 
 
 def nearest(n: int, edges: np.ndarray[Any, Any]) -> list[int]:
@@ -77,13 +98,6 @@ def _drawn(place: np.ndarray[Any, Any], lines: list[tuple[int, int]], colours: l
     for a, b in lines:
         pen.line([*place[a], *place[b]], fill=LINE)
     for (x, y), colour in zip(place, colours, strict=True):
-        pen.ellipse([x - DOT, y - DOT, x + DOT, y + DOT], fill=colour, outline=RING)
+        box = [x - DOT, y - DOT, x + DOT, y + DOT]
+        (pen.rectangle if colour == GREY else pen.ellipse)(box, fill=colour, outline=RING)
     return np.asarray(picture)
-
-
-def _colour(kind: int, kinds: int) -> tuple[int, int, int]:
-    """Evenly spread hues."""
-    import colorsys
-
-    red, green, blue = colorsys.hsv_to_rgb(kind / max(kinds, 1), 0.55, 0.95)
-    return int(255 * red), int(255 * green), int(255 * blue)

@@ -1,0 +1,90 @@
+"""Reconstructions of packed values (nodes of graphs)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from maskedmod.context import Step
+from maskedmod.model import Objective
+from maskedmod.reconstruction import Reconstruction
+from maskedmod.tokens import VISIBLE, Latent, Tokens, Where
+
+
+def predict_packed(objective: Objective, name: str, step: Step, at: str) -> Reconstruction:
+    """As ``reconstruction.reconstruct`` for packed tokens: flags and values are ``[L]`` and ``[L, P]``, of several masks those of
+    the first. Errors are the objective's own loss, since losses of graphs do not ask for the size of a prediction; the mean is
+    that of a graph's visible nodes. ValueError where the target cannot be drawn."""
+    view = step.views[at]
+    where = view.mask.where(objective.region)
+    assert where.index is not None
+    index = where.index[where.index < len(view.tokens.values)]
+    goal = objective.target(step, at, replace(where, index=where.index)).float()
+    guess = objective.head(view, where).float()
+    if objective.target.discrete or objective.target.restore(guess, view) is None:
+        raise ValueError("this target has no picture: it is no value of a packed token")
+    mean = _visible_mean(objective, step, at)[where.index]
+    wrong, mean_wrong = objective.loss.per_token(guess, goal), objective.loss.per_token(mean, goal)
+    first = slice(0, len(index))  # tiled row after row: those of the first mask come first
+    tokens, values = view.tokens, view.tokens.values.float()
+    blocks = torch.zeros(len(values), dtype=torch.bool, device=values.device).index_fill(0, index, True)
+    return Reconstruction(
+        modality=step.modality,
+        tokens=tokens,
+        hidden=(view.mask.role != VISIBLE)[: len(values)],
+        blocks=blocks,
+        token_error=_put(values.new_full((len(values), 1), torch.nan), index, wrong[first, None])[:, 0],
+        error=_per_graph(wrong[first], index, tokens),
+        mean_error=_per_graph(mean_wrong[first], index, tokens),
+        filled=_put(values, index, mean[first]),
+        predicted=_put(values, index, guess[first]),
+        objective=name,
+        unordered=True,
+        note=objective.target.note,
+    )
+
+
+def _visible_mean(objective: Objective, step: Step, at: str) -> Tensor:
+    """Mean target of the visible nodes of every node's own graph, ``[L, P]``; 0 in a graph without any."""
+    view = step.views[at]
+    every = torch.arange(len(view.mask.role), device=view.mask.role.device)
+    seen = (~view.mask.hidden).float()[:, None]
+    layout = view.rows.layout
+    share = Latent(seen, layout).mean()
+    mean = Latent(objective.target(step, at, Where(every)).float() * seen, layout).mean() / share.clamp(min=1e-9)
+    return mean[layout.segments()]
+
+
+def _put(values: Tensor, index: Tensor, rows: Tensor) -> Tensor:
+    return values.index_copy(0, index, rows.to(values.dtype))
+
+
+def _per_graph(wrong: Tensor, index: Tensor, tokens: Tokens) -> Tensor:
+    """Mean over the predicted nodes of every graph, ``[S]``; NaN where there are none."""
+    graph = tokens.layout.segments()[index]
+    total = wrong.new_zeros(tokens.batch).index_add(0, graph, wrong)
+    return total / wrong.new_zeros(tokens.batch).index_add(0, graph, torch.ones_like(wrong))
+
+
+def first_graphs(recon: Reconstruction, count: int) -> Reconstruction:
+    """Of its first ``count`` samples."""
+    tokens, cu = recon.tokens, recon.tokens.layout.cu_seqlens
+    assert cu is not None
+    if count >= tokens.batch:
+        return recon
+    n, relation = int(cu[count]), tokens.relation
+    if relation is not None:
+        inside = (relation.edge_index < n).all(0)
+        attr = None if relation.attr is None else relation.attr[inside]
+        kept = None if relation.kept is None else relation.kept[inside]
+        relation = replace(relation, edge_index=relation.edge_index[:, inside], attr=attr, kept=kept)
+    eligible = None if tokens.eligible is None else tokens.eligible[:n]
+    layout = replace(tokens.layout, cu_seqlens=cu[: count + 1], max_seqlen=int(cu[: count + 1].diff().max()))
+    assert recon.mean_error is not None and recon.filled is not None and recon.predicted is not None
+    return replace(
+        recon, tokens=Tokens(tokens.values[:n], tokens.pos[:n], layout, eligible, relation), hidden=recon.hidden[:n],
+        blocks=recon.blocks[:n], token_error=recon.token_error[:n], error=recon.error[:count],
+        mean_error=recon.mean_error[:count], filled=recon.filled[:n], predicted=recon.predicted[:n],
+    )  # fmt: skip
