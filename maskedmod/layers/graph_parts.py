@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from maskedmod.apply import Seen
 from maskedmod.layers.graph import Incoming, incoming, neighbour_sum, sparse_rows
-from maskedmod.tokens import Spec, Tokens
+from maskedmod.layers.linear import linear
+from maskedmod.tokens import Layout, Spec, Tokens
 
 Activation = Literal["prelu", "relu", "elu", "gelu", "none"]
 NodeNorm = Literal["none", "layer", "batch"]
@@ -34,13 +35,34 @@ def make_node_norm(name: NodeNorm, width: int) -> nn.Module:
     return nn.LayerNorm(width) if name == "layer" else nn.BatchNorm1d(width)
 
 
-def edges_of(tokens: Tokens) -> Incoming:
-    """All edges of packed nodes, without hidden ones. ValueError for tokens that have none."""
+def edges_of(tokens: Tokens, rows: Tensor | None = None) -> Incoming:
+    """Edges of packed nodes that are not hidden: those that end in ``rows``, None = all. ValueError for tokens without edges."""
+    return incoming(_edge_index(tokens), len(tokens.values), rows)
+
+
+def _edge_index(tokens: Tokens) -> Tensor:
     relation = tokens.relation
     if relation is None:
         raise ValueError("graph encoders and decoders need tokens with edges: modality=graph")
-    edges = relation.edge_index if relation.kept is None else relation.edge_index[:, relation.kept]
-    return incoming(edges, len(tokens.values))
+    return relation.edge_index if relation.kept is None else relation.edge_index[:, relation.kept]
+
+
+def thinned(tokens: Tokens, rate: float) -> Tokens:
+    """Tokens with a random share of their edges hidden; self-loops stay."""
+    relation = tokens.relation
+    if rate == 0.0 or relation is None:
+        return tokens
+    source, target = relation.edge_index
+    kept = (torch.rand(len(source), device=source.device) >= rate) | (source == target)
+    return replace(tokens, relation=replace(relation, kept=kept if relation.kept is None else kept & relation.kept))
+
+
+def part(layout: Layout, rows: Tensor) -> Layout:
+    """Layout of some packed tokens, ``rows`` rising."""
+    assert layout.cu_seqlens is not None
+    return Layout(
+        cu_seqlens=torch.searchsorted(rows, layout.cu_seqlens).to(layout.cu_seqlens.dtype), max_seqlen=layout.max_seqlen
+    )
 
 
 def keep_scale(shape: tuple[int, ...], rate: float, device: torch.device) -> Tensor:
@@ -77,7 +99,7 @@ class NodeRows:
     def project(self, weight: Tensor, rate: float, training: bool) -> Tensor:
         """``dropout(rows) @ weight.T``, weight ``[out, P]``; sparse on a CPU where most values are 0 (bags of words)."""
         if self.x.device.type != "cpu" or int(self.x.count_nonzero()) > SPARSE * self.x.numel():
-            return F.linear(dropout(self.dense(), rate, training), weight)
+            return linear(dropout(self.dense(), rate, training), weight)
         row, column = self.x.nonzero().unbind(1)
         if self.hidden is not None:
             seen = ~self.hidden[row]
@@ -93,7 +115,7 @@ class NodeRows:
         if not training or rate == 0.0:
             return out.index_copy(0, at, (weight @ self.token).expand(len(at), -1))
         kept = keep_scale((len(at), len(self.token)), rate, out.device)
-        return out.index_copy(0, at, kept @ (self.token[:, None] * weight.t()))
+        return out.index_copy(0, at, linear(kept, weight * self.token))
 
 
 class NodeInput(nn.Module):

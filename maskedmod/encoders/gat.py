@@ -1,0 +1,70 @@
+"""Graph attention network over packed nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from maskedmod.apply import Seen, Sees
+from maskedmod.encoders import Encoder
+from maskedmod.layers.gat import GatLayer, GatSettings
+from maskedmod.layers.graph_parts import Activation, NodeInput, NodeNorm, NodeRows, edges_of, part, thinned
+from maskedmod.tokens import Latent, Spec
+
+
+class Gat(Encoder):
+    """GAT (Velickovic et al. 2018) as GraphMAE's encoder builds it (Hou et al. 2022, appendix A.2): ``depth`` equal layers of
+    ``heads`` heads, ``width`` in all, each with bias, residual, norm and activation.
+
+    ``sees``: ``mask_token`` or ``corrupt`` put a learned vector at hidden nodes, ``full`` hides nothing. ``slope``: of the
+    LeakyReLU on attention logits. ``dropout``: of every layer's input; ``attention_dropout``: of attention weights.
+    ``drop_edges``: share of the edges left out in training, self-loops excepted. ``only_visible``: give the visible nodes alone,
+    which is all that a decoder with ``remask=zero`` reads, so that the last layer computes no others.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        embedding: Callable[[int], nn.Module],
+        depth: int = 2,
+        width: int = 512,
+        heads: int = 4,
+        sees: Sees = "corrupt",
+        activation: Activation = "prelu",
+        norm: NodeNorm = "none",
+        residual: bool = False,
+        slope: float = 0.2,
+        dropout: float = 0.2,
+        attention_dropout: float = 0.1,
+        drop_edges: float = 0.0,
+        only_visible: bool = False,
+    ) -> None:
+        super().__init__()
+        if depth < 1 or width < 1:
+            raise ValueError(f"depth {depth} and width {width} must be 1 or more")
+        if not 0.0 <= drop_edges < 1.0:
+            raise ValueError(f"drop_edges must lie in 0 to 1, 1 excluded, not {drop_edges}")
+        self.width, self.sees, self.drop_edges, self.only_visible = width, sees, drop_edges, only_visible
+        self.input = NodeInput(spec, embedding, width, sees in ("mask_token", "corrupt"))
+        settings = GatSettings(heads, slope, dropout, attention_dropout, residual, norm, activation)
+        inputs = [self.input.width] + [width] * (depth - 1)
+        self.layers = nn.ModuleList(GatLayer(n, width, settings) for n in inputs)
+
+    def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
+        """Taps: ``block.i``, the output of layer i."""
+        tokens = thinned(seen.tokens, self.drop_edges) if self.training else seen.tokens
+        edges, rows, layout = edges_of(tokens), None, tokens.layout
+        x: Tensor | NodeRows = self.input(seen)
+        tapped: dict[str, Tensor] = {}
+        for i, layer in enumerate(self.layers):
+            if self.only_visible and seen.mask is not None and i + 1 == len(self.layers):
+                rows = seen.mask.keep
+                edges, layout = edges_of(tokens, rows), part(layout, rows)
+            out: Tensor = layer(x, edges, rows)
+            tapped.update({tap: out for tap in (f"block.{i}", f"block.{i - len(self.layers)}") if tap in taps})
+            x = out
+        return Latent(out, layout, index=seen.index if rows is None else rows, taps=tapped)
+
+    def units(self) -> list[nn.Module]:
+        return list(self.layers)

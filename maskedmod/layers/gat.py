@@ -1,0 +1,102 @@
+"""Graph attention without tensors of edges x width."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maskedmod.layers.graph import Incoming, neighbour_sum, softmax
+from maskedmod.layers.graph_parts import Activation, NodeNorm, NodeRows, dropout, make_activation, make_node_norm
+from maskedmod.layers.linear import linear
+
+
+@dataclass(frozen=True)
+class GatSettings:
+    """What layers of a network share. ``slope``: of the LeakyReLU on attention logits. ``dropout``: of a layer's input."""
+
+    heads: int
+    slope: float = 0.2
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    residual: bool = False
+    norm: NodeNorm = "none"
+    activation: Activation = "none"
+
+
+class GatLayer(nn.Module):
+    """Attention over the edges that end in a node (Velickovic et al. 2018, eq. 1 to 5): ``[n, inputs]`` -> ``[rows, outputs]``.
+
+    ``a_ij = softmax_j(LeakyReLU(s . W x_j + t . W x_i))`` per head; the heads' sums lie side by side; then bias, residual, norm,
+    activation. ``sum_j a_ij (W x_j)`` is ``W (sum_j a_ij x_j)``: whichever takes fewer operations is computed, so that where few
+    rows are asked for, few are projected. ``outputs`` must be divisible by the heads.
+    """
+
+    def __init__(self, inputs: int, outputs: int, settings: GatSettings) -> None:
+        super().__init__()
+        s = settings
+        if s.heads < 1 or outputs % s.heads:
+            raise ValueError(f"width {outputs} is not divisible by {s.heads} heads")
+        self.settings = s
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        self.source = nn.Parameter(torch.empty(1, s.heads, outputs // s.heads))
+        self.target = nn.Parameter(torch.empty(1, s.heads, outputs // s.heads))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        for parameter in (self.weight, self.source, self.target):
+            nn.init.xavier_normal_(parameter, gain=math.sqrt(2.0))
+        self.shortcut: nn.Module | None = None
+        if s.residual:
+            self.shortcut = nn.Identity() if inputs == outputs else nn.Linear(inputs, outputs, bias=False)
+        self.norm, self.activation = make_node_norm(s.norm, outputs), make_activation(s.activation)
+
+    def forward(self, x: Tensor | NodeRows, edges: Incoming, rows: Tensor | None = None) -> Tensor:
+        """``rows``: nodes that ``edges`` end in, where those are not all."""
+        rate = self.settings.dropout
+        if isinstance(x, NodeRows) and self.shortcut is None:
+            out = self._project_first(x.project(self.weight, rate, self.training), edges, rows)
+        else:
+            x = dropout(x.dense() if isinstance(x, NodeRows) else x, rate, self.training)
+            out = (
+                self._sum_first(x, edges, rows) if self._few(x, edges) else self._project_first(linear(x, self.weight), edges, rows)
+            )
+            if self.shortcut is not None:
+                out = out + self.shortcut(_of(x, rows))
+        return self.activation(self.norm(out + self.bias))
+
+    def _few(self, x: Tensor, edges: Incoming) -> bool:
+        """Whether projecting the sums takes fewer multiplications than summing the projections."""
+        outputs, inputs = self.weight.shape
+        sums = len(edges.source) * self.settings.heads * inputs + edges.rows * inputs * outputs
+        return sums < len(x) * inputs * outputs + len(edges.source) * outputs
+
+    def _project_first(self, projected: Tensor, edges: Incoming, rows: Tensor | None) -> Tensor:
+        """From ``W x`` ``[n, outputs]``."""
+        heads = self.settings.heads
+        by_head = projected.unflatten(1, (heads, -1))
+        source, target = (by_head * self.source).sum(-1), (by_head * self.target).sum(-1)
+        many, place = edges.per_head(heads, shared=False)
+        weight = self._attention(source, _of(target, rows), edges).flatten()[place]
+        return neighbour_sum(projected.reshape(len(projected) * heads, -1), many, weight).reshape(edges.rows, -1)
+
+    def _sum_first(self, x: Tensor, edges: Incoming, rows: Tensor | None) -> Tensor:
+        """From ``x`` ``[n, inputs]``."""
+        heads = self.settings.heads
+        by_head = self.weight.unflatten(0, (heads, -1))
+        onto_source = torch.einsum("hdf,hd->fh", by_head, self.source[0])
+        onto_target = torch.einsum("hdf,hd->fh", by_head, self.target[0])
+        many, place = edges.per_head(heads, shared=True)
+        weight = self._attention(x @ onto_source, _of(x, rows) @ onto_target, edges).flatten()[place]
+        sums = neighbour_sum(x, many, weight).unflatten(0, (edges.rows, heads))
+        return torch.cat([linear(sums[:, h], by_head[h]) for h in range(heads)], dim=1)
+
+    def _attention(self, source: Tensor, target: Tensor, edges: Incoming) -> Tensor:
+        """Weights ``[E, H]`` from logits of nodes ``[n, H]`` and rows ``[rows, H]``."""
+        logits = F.leaky_relu(source[edges.source] + target[edges.row], self.settings.slope)
+        return dropout(softmax(logits, edges), self.settings.attention_dropout, self.training)
+
+
+def _of(x: Tensor, rows: Tensor | None) -> Tensor:
+    return x if rows is None else x[rows]
