@@ -19,11 +19,12 @@ from maskedmod.modality import Modality
 from maskedmod.schedules import Ramp, value
 from maskedmod.targets import Target
 from maskedmod.teachers import Teacher
-from maskedmod.tokens import Region, Tokens
+from maskedmod.tokens import Region, Tokens, Where
 
 
 class Objective(nn.Module):
-    """One named (target, head, loss) with its weight, sign, optimiser and region; a model has any number of them."""
+    """One named (target, head, loss) with its weight, sign, optimiser and region; a model has any number of them.
+    ``mask``: of several masks per sample, the number of the one that it is for; None: all of them."""
 
     def __init__(
         self,
@@ -35,18 +36,25 @@ class Objective(nn.Module):
         optimizer: str = "main",
         region: Region = "masked",
         views: tuple[str, ...] | None = None,
+        mask: int | None = None,
     ) -> None:
         super().__init__()
         self.target, self.head, self.loss = target, head, loss
         self.weight, self.sign, self.optimizer, self.region, self.views = weight, sign, optimizer, region, views
+        self.mask = mask
 
     def forward(self, step: Step, view: str) -> tuple[Tensor, Tensor, Tensor]:
         """-> loss (a number), prediction and goal at this objective's region of one view."""
-        here = step.views[view]
-        where = here.mask.where(self.region)
+        where = self.where(step, view)
         goal = self.target(step, view, where)
-        prediction = self.head(here, where)
+        prediction = self.head(step.views[view], where)
         return self.loss(prediction, goal, where.weight), prediction, goal
+
+    def where(self, step: Step, view: str) -> Where:
+        """What is predicted: the tokens of the region, or the places that the target asks for in their stead."""
+        mask = step.views[view].mask
+        where = mask.where(self.region)
+        return self.target.places(step, view, where if self.mask is None else mask.only(where, self.mask))
 
 
 @dataclass

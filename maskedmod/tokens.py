@@ -153,11 +153,13 @@ class Where:
     """Positions that a head predicts and a target describes.
 
     Dense: ``index`` int64 ``[M, J, T]`` into the N tokens; ``weight`` ``[M, J, T]`` (0 = padding of the list), None = all 1.
-    Packed: ``index`` int64 ``[T]`` into the L tokens. ``index`` None means one pooled vector per sample.
+    Packed: ``index`` int64 ``[T]`` into the L tokens. ``index`` None means one pooled vector per sample, or with ``at`` ``[M, J, T,
+    A]`` places of the signal that are no tokens.
     """
 
     index: Tensor | None
     weight: Tensor | None = None
+    at: Tensor | None = None
 
 
 @dataclass
@@ -239,6 +241,19 @@ class MaskSet:
             picked = take(self.weight, index)
             weight = picked if weight is None else picked * weight
         return Where(index, weight)
+
+    def only(self, where: Where, number: int) -> Where:
+        """Those of positions that belong to mask ``number`` of each sample, from 0; the others count for nothing. ValueError for a
+        number that there is not, and for pooled vectors, of which losses choose themselves."""
+        if where.index is None or not 0 <= number < self.per_sample:
+            raise ValueError(f"mask {number} of {self.per_sample} masks per sample, region pooled or not: there is no such place")
+        if self.packed:
+            size = len(self.role) // self.per_sample  # the batch once for every mask
+            mine = (where.index >= number * size) & (where.index < (number + 1) * size)
+            return Where(where.index[mine], None if where.weight is None else where.weight[mine])
+        row = torch.arange(len(self.role), device=self.role.device) % self.per_sample == number
+        weight = row[:, None, None].expand(where.index.shape).float()
+        return Where(where.index, weight if where.weight is None else weight * where.weight)
 
 
 def take(x: Tensor, index: Tensor) -> Tensor:

@@ -23,7 +23,8 @@ class GinBonds(Encoder):
 
     ``jump``: what a node is represented by (Xu et al. 2018): its ``last`` layer, the ``sum`` or maximum (``max``) of all
     layers and the embedding, or all of them side by side (``concat``). ``dropout``: after every layer. ``sees``: mask_token
-    gives hidden atoms the ids of a hidden atom; visible is for encoders without neighbours.
+    gives hidden atoms the ids of a hidden atom; visible is for encoders without neighbours. Of several masks per molecule each
+    is a batch of its own to BatchNorm.
     """
 
     def __init__(
@@ -55,10 +56,11 @@ class GinBonds(Encoder):
         tokens, embed = seen.tokens, self.embed
         assert isinstance(embed, CategoryEmbedding)
         x = embed(embed.hide(tokens.values, seen.hidden))
-        around = Neighbourhood.of(relation_of(tokens), len(x), self.sizes, x.dtype)
+        around = Neighbourhood.of(relation_of(tokens), len(x), self.sizes)
+        parts = 1 if seen.mask is None else seen.mask.per_sample
         outputs = [x]
         for layer in self.layers:
-            outputs.append(layer(outputs[-1], around))
+            outputs.append(layer(outputs[-1], around, parts))
         tapped = {tap: outputs[1:][self._number(tap)] for tap in taps}
         return Latent(self._jumped(outputs), tokens.layout, index=seen.index, taps=tapped)
 
@@ -90,6 +92,8 @@ class Layer(nn.Module):
         self.norm = nn.BatchNorm1d(width)
         self.active, self.dropout = active, dropout
 
-    def forward(self, x: Tensor, around: Neighbourhood) -> Tensor:
-        x = self.norm(self.gin(x, around))
+    def forward(self, x: Tensor, around: Neighbourhood, parts: int = 1) -> Tensor:
+        """``[L, D]`` -> ``[L, D]``; ``parts``: equal parts of the rows that are normalised one by one."""
+        x = self.gin(x, around)
+        x = self.norm(x) if parts == 1 else torch.cat([self.norm(part) for part in x.chunk(parts)])
         return F.dropout(F.relu(x) if self.active else x, self.dropout, self.training)

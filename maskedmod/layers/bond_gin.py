@@ -7,24 +7,23 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskedmod.layers.graph import Incoming, incoming, neighbour_sum
 from maskedmod.layers.linear import Linear
 from maskedmod.tokens import Relation
 
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """What all layers read of the edges: ``source`` and ``target`` int64 ``[E]``; ``counts`` float ``[L, R]``, how many bonds of
-    every node have each of the R values that the ids of a bond can have, its bond to itself included."""
+    """What all layers read of the edges: ``edges``, and ``counts`` float32 ``[L, R]``, how many bonds of every node have each of
+    the R values that the ids of a bond can have, its bond to itself included."""
 
-    source: Tensor
-    target: Tensor
+    edges: Incoming
     counts: Tensor
 
     @staticmethod
-    def of(relation: Relation, nodes: int, sizes: Sequence[int], dtype: torch.dtype = torch.float32) -> Neighbourhood:
+    def of(relation: Relation, nodes: int, sizes: Sequence[int]) -> Neighbourhood:
         """``sizes``: see ``BondGin``. Edges that are not ``kept`` are left out."""
         assert relation.attr is not None
         edges, ids = relation.edge_index, relation.attr
@@ -32,10 +31,10 @@ class Neighbourhood:
             edges, ids = edges[:, relation.kept], ids[relation.kept]
         starts, width = first_rows(sizes), sum(sizes) + 2
         place = edges[1][:, None] * width + ids + torch.tensor(starts, device=ids.device)
-        counts = torch.bincount(place.flatten(), minlength=nodes * width).view(nodes, width).to(dtype)
-        own = torch.zeros(width, device=ids.device, dtype=dtype)
+        counts = torch.bincount(place.flatten(), minlength=nodes * width).view(nodes, width).float()
+        own = torch.zeros(width, device=ids.device)
         own[[sizes[0], *starts[1:]]] = 1
-        return Neighbourhood(edges[0], edges[1], counts + own)
+        return Neighbourhood(incoming(edges, nodes), counts + own)
 
 
 def first_rows(sizes: Sequence[int]) -> list[int]:
@@ -60,6 +59,5 @@ class BondGin(nn.Module):
 
     def forward(self, x: Tensor, around: Neighbourhood) -> Tensor:
         """``[L, width]`` -> ``[L, out]``."""
-        bonds = F.linear(around.counts.to(x.dtype), torch.cat(list(self.tables)).t().to(x.dtype))
-        neighbours = torch.zeros_like(x).index_add(0, around.target, x.index_select(0, around.source))
-        return self.mlp(x + neighbours + bonds)  # type: ignore[no-any-return]
+        bonds = around.counts @ torch.cat(list(self.tables)).float()
+        return self.mlp(x + neighbour_sum(x, around.edges) + bonds)  # type: ignore[no-any-return]

@@ -44,6 +44,7 @@ class MeanPredictor:
             for key in objective.views or tuple(step.views):
                 view = step.views[key]
                 where = _everywhere(view) if objective.region != "pooled" else Where(None)
+                where = objective.target.places(step, key, where)
                 goal = objective.target(step, key, where)
                 if objective.target.discrete:
                     counts = torch.bincount(_valid(goal, where).reshape(-1), minlength=objective.target.width)
@@ -86,7 +87,7 @@ class MeanPredictor:
         for name, objective in self._objectives():
             losses = []
             for key in objective.views or tuple(step.views):
-                where = step.views[key].mask.where(objective.region)
+                where = objective.where(step, key)
                 goal = objective.target(step, key, where)
                 losses.append(objective.loss(self._predict(name, objective, goal, where), goal, where.weight))
             total = total + torch.stack(losses).mean() * value(objective.weight, step.ctx) * objective.sign

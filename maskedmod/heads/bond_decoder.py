@@ -1,0 +1,39 @@
+"""One layer of message passing from codes back to atoms."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from maskedmod.context import View
+from maskedmod.heads import Head
+from maskedmod.layers.bond_gin import BondGin, Neighbourhood
+from maskedmod.layers.bonds import relation_of
+from maskedmod.tokens import Spec, Where
+
+
+class BondDecoder(Head):
+    """PReLU, a linear map without bias, and one ``BondGin`` over the molecule's own bonds (Mole-BERT's tokenizer, Xia et al.
+    2023). It reads all nodes and gives those that are asked for; bonds that a mask hid are hidden here too."""
+
+    reads_hidden = True
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        if not spec.edge_categories:
+            raise ValueError("head=bond_decoder reads bonds with ids, which this modality does not give")
+        self.sizes = spec.edge_categories
+        self.activation = nn.PReLU()
+        self.embed = nn.Linear(spec.width, spec.width, bias=False)
+        self.layer = BondGin(spec.width, spec.target, spec.edge_categories)
+
+    def forward(self, view: View, where: Where) -> Tensor:
+        """-> ``[T, target]``."""
+        if where.index is None or view.student.index is not None:
+            raise ValueError("head=bond_decoder needs the encoder's output at all atoms, and predicts atoms")
+        relation = relation_of(view.mask.rewrite(view.rows))
+        x = view.student.tokens
+        around = Neighbourhood.of(relation, len(x), self.sizes)
+        return self.layer(self.embed(self.activation(x)), around)[where.index]  # type: ignore[no-any-return]
+
+    def units(self) -> list[nn.Module]:
+        return [self.layer]

@@ -1,0 +1,21 @@
+"""Vectors and their codes drawn together."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from maskedmod.losses import Loss, Reduce
+from maskedmod.tokens import Spec
+
+
+class Vq(Loss):
+    """``mean((sg[x] - q)^2) + commitment * mean((x - sg[q])^2)`` (van den Oord et al. 2017, eq. 3): x the encoder's vector, q its
+    code's, sg without gradient. The mean is over the D values of a vector, as in released code."""
+
+    def __init__(self, spec: Spec, commitment: float = 0.25, reduce: Reduce = "token_mean") -> None:
+        super().__init__()
+        self.commitment, self.reduce = commitment, reduce
+
+    def per_token(self, prediction: Tensor, goal: Tensor) -> Tensor:
+        book = (prediction.detach() - goal).square().mean(-1)
+        return book + self.commitment * (prediction - goal.detach()).square().mean(-1)

@@ -1,0 +1,37 @@
+"""Codes that a teacher gives to tokens."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from maskedmod.context import Step
+from maskedmod.targets import Target
+from maskedmod.tokens import Spec, Where
+
+
+class TokenizerIds(Target):
+    """The word that ``teacher=tokenizer`` writes for every token (Mole-BERT, Xia et al. 2023, section 3.2).
+
+    ``labels``: ``codes``, the nearest vector of the codebook, as the paper has it; ``argmax``, the place of the largest value
+    in the tokenizer's output, which never looks at the codebook, as the released code does. ``vocab``: number of
+    classes, no fewer than there are codes or values.
+    """
+
+    discrete = True
+    needs_teacher = True
+
+    def __init__(self, spec: Spec, labels: Literal["codes", "argmax"] = "codes", vocab: int = 512) -> None:
+        super().__init__()
+        if labels == "argmax" and spec.teacher > vocab:
+            raise ValueError(f"target.vocab={vocab} is less than the {spec.teacher} values of the tokenizer's output")
+        self.labels, self.width = labels, vocab
+
+    def forward(self, step: Step, view: str, where: Where) -> Tensor:
+        """-> int64 ``[T]``."""
+        teacher = step.views[view].teacher
+        if teacher is None or "codes" not in teacher.taps or where.index is None or where.index.ndim != 1:
+            raise ValueError("target=tokenizer_ids describes packed tokens by teacher=tokenizer")
+        ids = teacher.taps["codes"] if self.labels == "codes" else teacher.taps["vectors"].argmax(-1)
+        return ids[where.index % len(ids)]  # packed rows are the batch once for every mask

@@ -1,0 +1,51 @@
+"""A tokenizer that was trained before: its codes are what the student predicts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from maskedmod.apply import Seen
+from maskedmod.encoders import Encoder
+from maskedmod.encoders.gin_codes import GinCodes
+from maskedmod.teachers import Teacher
+from maskedmod.tokens import Latent, Spec
+
+
+class Tokenizer(Teacher):
+    """The encoder of an earlier run, whatever its recipe was, which sees everything and never changes.
+
+    ``checkpoint``: the folder of that run (``recipe=mole_bert_tokenizer``); ``random``: codes of a network that learned nothing,
+    of the student's size, for trying out. UserError when nothing is named, and for a run that has no codebook.
+    """
+
+    def __init__(self, spec: Spec, student: Encoder, checkpoint: str | None = None) -> None:
+        super().__init__()
+        if checkpoint is None:
+            raise ValueError("teacher.checkpoint is missing: name the run folder of a tokenizer (recipe=mole_bert_tokenizer)")
+        self.encoder = (_untrained(spec, student) if checkpoint == "random" else _trained(checkpoint)).requires_grad_(False)
+        self.width = self.encoder.width
+
+    def train(self, mode: bool = True) -> Tokenizer:
+        """A teacher normalises by what it learned, not by the batch."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
+        """Its taps are always there: ``codes``, ``vectors``, ``code_vectors``."""
+        return self.encoder(seen, [tap for tap in taps if tap.startswith("block")])
+
+
+def _trained(checkpoint: str) -> GinCodes:
+    from maskedmod.zoo.load import load
+
+    encoder = load(checkpoint).model.encoder
+    if not isinstance(encoder, GinCodes):
+        raise ValueError(f"teacher.checkpoint={checkpoint} has the encoder {type(encoder).__name__}, which has no codebook")
+    return encoder
+
+
+def _untrained(spec: Spec, student: Encoder) -> GinCodes:
+    embed = student.get_submodule("embed")
+    return GinCodes(spec, lambda width: copy.deepcopy(embed), len(student.units()), student.width)
