@@ -31,9 +31,10 @@ class Filled:
 
 def fill(loaded: Loaded, text: str, top: int = 5) -> list[Filled]:
     """The ``top`` likeliest tokens at every mask of ``text``, written ``<mask>`` or as the alphabet names it: residues of a
-    protein, atoms and bonds of a SMILES. All masks are hidden in one pass, each is answered without the others' answers.
+    protein, atoms and bonds of a SMILES, words or pieces of words of a text. All masks are hidden in one pass, each is answered
+    without the others' answers. A blank in front of a mask belongs to it, as RoBERTa has it.
 
-    UserError without a mask, for text that cannot be read, or a model without a masked-language head."""
+    UserError without a mask, for text that cannot be read or is too long, or a model without a masked-language head."""
     model = Likelihood(loaded.model)
     alphabet = model.alphabet
     assert alphabet.mask is not None
@@ -43,14 +44,15 @@ def fill(loaded: Loaded, text: str, top: int = 5) -> list[Filled]:
     parts = re.split("|".join(re.escape(name) for name in sorted(names)), text)
     if len(parts) == 1:
         raise UserError(f"{text[:40]!r} hides nothing: write <mask> at the places to be filled")
-    pieces = [_ids(loaded, model, part) for part in parts]
+    pieces = [_ids(loaded, model, part) for part in (*(part.rstrip() for part in parts[:-1]), parts[-1])]
     hidden = torch.tensor([alphabet.mask])
     ids = torch.cat([piece for own in pieces for piece in (own, hidden)][:-1])
-    ends = np.cumsum([len(piece) for piece in pieces])[:-1]
-    places = tuple(int(end) + number for number, end in enumerate(ends))
+    borders = np.cumsum([len(piece) for piece in pieces])[:-1]
+    places = tuple(int(border) + number for number, border in enumerate(borders))
     limit: int | None = getattr(loaded.modality, "max_length", None)
-    if limit is not None and len(ids) > limit:
-        raise UserError(f"the text has {len(ids)} tokens, modality.max_length is {limit}: give the part around the masks")
+    ends = 0 if "max_length" in loaded.modality.windowing else len(model.before) + len(model.after)
+    if limit is not None and len(ids) + ends > limit:
+        raise UserError(f"the text has {len(ids) + ends} tokens, modality.max_length is {limit}: give the part around the masks")
     with evaluating(loaded.model):
         (found,) = model([Look(ids, places)])
     content = torch.tensor([i for i in range(len(alphabet)) if i not in alphabet.special and i != alphabet.unk])
@@ -62,7 +64,8 @@ def fill(loaded: Loaded, text: str, top: int = 5) -> list[Filled]:
 
 
 def _ids(loaded: Loaded, model: Likelihood, part: str) -> Tensor:
-    """Ids of what stands between two masks. A part of a SMILES is no molecule, so it is cut into tokens and not read as one."""
+    """Ids of what stands between two masks. A part of a SMILES is no molecule, so it is cut into tokens and not read as one; of a
+    text nothing may be cut off."""
     if not part.strip():
         return torch.zeros(0, dtype=torch.long)
     encode = getattr(loaded.modality, "encode", None)

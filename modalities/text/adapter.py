@@ -62,6 +62,10 @@ class Text(Modality):
                 altered(f"text of {count} tokens cut to its first {self.max_length}")
         return data, seed
 
+    def encode(self, text: str) -> list[int]:
+        """Ids between those of the ends, however many."""
+        return self.subword.ids(text)
+
     def token_lengths(self, lengths: Tensor) -> Tensor:
         """No more pieces than letters (of English, about a quarter), up to ``max_length``."""
         return (lengths + 2).clamp(max=self.max_length)
