@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -49,11 +49,13 @@ def clean(
     *,
     undirected: bool = True,
     row: str = "edge",
+    first: int = 0,
 ) -> Graph:
     """A Graph from edges ``[2, E]`` in any order. Duplicates (with ``undirected`` also a pair given in both directions) and
     self-loops are taken out and counted; of duplicates with attributes the first counts. Nodes without edges stay.
 
-    BadSample for no node, for an end that is no node of 0 to n-1 (``row`` names what is counted), or values that are not finite.
+    BadSample for no node, for an end that is no node of 0 to n-1 (``row`` names what is counted, from ``first`` on), or values
+    that are not finite.
     """
     n = int(nodes.shape[0])
     if n == 0:
@@ -62,7 +64,7 @@ def clean(
     wrong = ((edges < 0) | (edges >= n)).any(0)
     if wrong.any():
         at = int(wrong.argmax())
-        raise BadSample(f"{row} {at} joins {edges[0, at]} and {edges[1, at]}; expected node numbers 0 to {n - 1}")
+        raise BadSample(f"{row} {first + at} joins {edges[0, at]} and {edges[1, at]}; expected node numbers 0 to {n - 1}")
     _finite(nodes, "node")
     if edge_attr is not None:
         if len(edge_attr) != edges.shape[1]:
@@ -85,11 +87,22 @@ def read_graph(name: str, arguments: Mapping[str, Any], note: Callable[[str], No
         graph = clean(**arguments)
     except BadSample as error:
         raise UserError(f"{name}: {error}") from None
-    alone = len(graph) - len(np.unique(graph.edges))
-    note(f"{name}: {len(graph)} nodes, {alone} of them without neighbours, {graph.edges.shape[1]} directed edges")
-    if graph.removed:
-        note(f"{name}: {', '.join(f'{count} {what}' for what, count in graph.removed.items())} left out")
+    for line in told([graph]):
+        note(f"{name}: {line}")
     return graph
+
+
+def told(graphs: Sequence[Graph]) -> list[str]:
+    """What graphs are, and what was left out of them, a line each."""
+    nodes, edges = sum(len(graph) for graph in graphs), sum(graph.edges.shape[1] for graph in graphs)
+    alone = nodes - sum(len(np.unique(graph.edges)) for graph in graphs)
+    many = f"{len(graphs)} graphs, " if len(graphs) > 1 else ""
+    lines = [f"{many}{nodes} nodes, {alone} of them without neighbours, {edges} directed edges"]
+    removed: dict[str, int] = {}
+    for graph in graphs:
+        for what, count in graph.removed.items():
+            removed[what] = removed.get(what, 0) + count
+    return [*lines, *([f"{', '.join(f'{count} {what}' for what, count in removed.items())} left out"] if removed else [])]
 
 
 def _without_repeats(edges: Array, n: int, undirected: bool) -> tuple[Array, dict[str, int]]:

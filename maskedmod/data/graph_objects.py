@@ -10,7 +10,7 @@ from maskedmod.data.graph import Graph, clean
 from maskedmod.modality import BadSample
 
 FEATURE, LABEL = "x", "y"
-"""Node attributes of a NetworkX graph that are its values (a list of numbers) and its label."""
+"""Node attributes of a NetworkX graph that are its values (a list of numbers) and, by default, its label."""
 
 
 def convert(given: Any) -> Graph:
@@ -31,13 +31,13 @@ def has_values(given: Any) -> bool:
     return any(FEATURE in values for _, values in given.nodes(data=True))
 
 
-def token_labels(given: Any) -> Any:
+def token_labels(given: Any, label: str = LABEL) -> Any:
     """Labels of the nodes of an object that ``convert`` takes, as many as there are nodes; None where it has none."""
     if hasattr(given, "edge_index"):
         y = getattr(given, "y", None)
         return y.tolist() if y is not None and y.ndim == 1 and len(y) == given.num_nodes > 1 else None
-    found = [values.get(LABEL) for _, values in given.nodes(data=True)]
-    return found if any(label is not None for label in found) else None
+    found = [values.get(label) for _, values in given.nodes(data=True)]
+    return found if any(one is not None for one in found) else None
 
 
 def _from_pyg(given: Any) -> Graph:

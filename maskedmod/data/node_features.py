@@ -21,16 +21,12 @@ def one_hot(ids: Array, kinds: int) -> Array:
     return np.eye(kinds, dtype=np.float32)[ids]
 
 
-def with_degrees(graph: Graph, most: int = MOST_DEGREE, kinds: int | None = None) -> Graph:
-    """The graph with the in-degree of its nodes one-hot as their values, float32 ``[n, kinds]``; ``kinds``: the largest degree
-    (at most ``most``) and one."""
-    capped = degrees(graph, most)
-    return replace(graph, nodes=one_hot(capped, int(capped.max(initial=0)) + 1 if kinds is None else kinds))
-
-
-def degrees(graph: Graph, most: int = MOST_DEGREE) -> Array:
-    """In-degree of every node, at most ``most``, int64 ``[n]``."""
-    return np.minimum(np.bincount(graph.edges[1], minlength=len(graph)), most)
+def all_with_degrees(graphs: Sequence[Graph], most: int = MOST_DEGREE) -> tuple[list[Graph], int]:
+    """The graphs with the in-degree of their nodes one-hot as values, float32 ``[n, kinds]``, and ``kinds``: the largest
+    degree of all (at most ``most``) and one."""
+    found = [np.minimum(np.bincount(graph.edges[1], minlength=len(graph)), most) for graph in graphs]
+    kinds = max(int(degrees.max(initial=0)) for degrees in found) + 1
+    return [replace(graph, nodes=one_hot(degrees, kinds)) for graph, degrees in zip(graphs, found, strict=True)], kinds
 
 
 def sparse_rows(lists: Sequence[Sequence[int]]) -> Any:

@@ -22,10 +22,10 @@ def numbers(path: Path) -> np.ndarray[Any, Any]:
 
 
 def _read(path: Path, kind: Any) -> np.ndarray[Any, Any]:
-    """Plain, or gzip by the name. Lines at the end that are blank are none."""
+    """Plain, or gzip by the name. Lines at the end that are blank are none; a cell between commas that is empty is no number."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        lines = content.decode("utf-8").replace(",", " ").rstrip().splitlines()
+        lines = [_blanks(line) for line in content.decode("utf-8").rstrip().splitlines()]
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except (OSError, EOFError, UnicodeDecodeError) as error:
@@ -40,6 +40,11 @@ def _read(path: Path, kind: Any) -> np.ndarray[Any, Any]:
     if columns and len(flat) == columns * len(lines) and all(len(line.split()) == columns for line in lines):
         return flat.reshape(len(lines), columns)
     raise UserError(_first_wrong(path, lines, columns, kind))
+
+
+def _blanks(line: str) -> str:
+    """Cells separated by blanks; an empty one is ``nan``."""
+    return " ".join(cell.strip() or "nan" for cell in line.split(",")) if "," in line else line
 
 
 def _first_wrong(path: Path, lines: list[str], columns: int, kind: Any) -> str:

@@ -11,17 +11,17 @@ import numpy as np
 
 from maskedmod.data.columns import label_column
 from maskedmod.data.graph import read_graph
-from maskedmod.data.node_features import MOST_DEGREE, sparse_rows, with_degrees
-from maskedmod.data.sources import Records, Source, Split, expanded
+from maskedmod.data.graph_source import GraphSource
+from maskedmod.data.node_features import MOST_DEGREE, sparse_rows
 from maskedmod.data.sources.csv import NO_NUMBER, Sheet, read_table
 from maskedmod.errors import UserError, unknown
-from maskedmod.modality import Modality, Record
+from maskedmod.modality import Record
 
 SPLIT = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 """Words of a split column."""
 
 
-class Edges(Source):
+class Edges(GraphSource):
     """A CSV or TSV file (also ``.gz``) with a line of column names and one edge a row: its first two columns, or ``columns``,
     name the nodes that it joins. Edges lie in both directions, or only from the first to the second where ``directed``.
 
@@ -45,9 +45,7 @@ class Edges(Source):
         directed: bool = False,
         max_degree: int = MOST_DEGREE,
     ) -> None:
-        super().__init__()
-        if max_degree < 1:
-            raise UserError(f"data.max_degree={max_degree}: expected 1 or more")
+        super().__init__(max_degree)
         needs_table = {"node_column": node_column, "value_columns": value_columns, "label_column": label_column,
                        "split_column": split_column}  # fmt: skip
         if nodes is None and (asked := next((key for key, value in needs_table.items() if value), None)):
@@ -56,20 +54,9 @@ class Edges(Source):
             raise UserError("data.features and data.value_columns are two ways to say what nodes carry; give one")
         self.path, self.nodes, self.features, self.columns = path, nodes, features, columns
         self.node_column, self.value_columns, self.label_column = node_column, value_columns, label_column
-        self.split_column, self.directed, self.max_degree = split_column, directed, max_degree
-        self._record: Record | None = None
+        self.split_column, self.directed = split_column, directed
 
-    def records(self, split: Split, modality: Modality) -> Records:
-        """The one graph, in both splits. UserError names the file and row that does not fit."""
-        return expanded(self.everything(modality), modality)
-
-    def everything(self, modality: Modality) -> Sequence[Record]:
-        """The graph as a whole. UserError as for ``records``."""
-        if self._record is None:
-            self._record = self._read()
-        return [self._record]
-
-    def _read(self) -> Record:
+    def _read(self) -> list[Record]:
         sheet = read_table(Path(self.path), None)
         ends = self._ends(sheet)
         table = None if self.nodes is None else read_table(Path(self.nodes), None)
@@ -79,10 +66,8 @@ class Edges(Source):
         values = self._values(table, lists, number)
         given = np.ones((len(number), 1), np.float32) if values is None else values
         graph = read_graph(self.path, {"nodes": given, "edges": edges, "undirected": not self.directed}, self.note)
-        if values is None:
-            graph = with_degrees(graph, self.max_degree)
-            self.note(f"{self.path}: nodes carry their degree, one-hot of {graph.nodes.shape[1]}")
-        return Record(graph, self.path, self._labels(table), self._parts(table))
+        records = [Record(graph, self.path, self._labels(table), self._parts(table))]
+        return self.by_degree(records, self.path) if values is None else records
 
     def _ends(self, sheet: Sheet) -> list[list[str]]:
         if len(sheet.names) < 2:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from maskedmod.data.graph import read_graph
+from maskedmod.data.graph_source import GraphSource
+from maskedmod.data.node_features import MOST_DEGREE
 from maskedmod.data.pickles import read_pickle
-from maskedmod.data.sources import Records, Source, Split, expanded
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality, Record
+from maskedmod.modality import Record
 
 VALIDATED = 500
 """Nodes of the public validation part, those after the training part (Kipf and Welling 2017, section 5.1)."""
 
 
-class Planetoid(Source):
+class Planetoid(GraphSource):
     """The raw files ``ind.NAME.{x,tx,allx,y,ty,ally,graph,test.index}`` of Yang et al. 2016, one graph.
 
     ``path`` is their folder or one above it; ``name`` is ``cora``, ``citeseer`` or ``pubmed`` where several are found. Nodes of
@@ -28,24 +28,14 @@ class Planetoid(Source):
     """
 
     def __init__(self, path: str, name: str | None = None) -> None:
-        super().__init__()
+        super().__init__(MOST_DEGREE)
         self.path, self.name = path, name
-        self._record: Record | None = None
 
-    def records(self, split: Split, modality: Modality) -> Records:
-        """The one graph, in both splits. UserError when there are no such files, or they do not fit one another."""
-        if self._record is None:
-            folder, name = _find(Path(self.path), self.name)
-            key = f"{folder}/ind.{name}"
-            arguments, labels, parts = _read(folder, name)
-            self._record = Record(read_graph(key, arguments, self.note), key, labels, {"parts": parts})
-        return expanded([self._record], modality)
-
-    def everything(self, modality: Modality) -> Sequence[Record]:
-        """The graph as a whole. UserError as for ``records``."""
-        self.records("train", modality)
-        assert self._record is not None
-        return [self._record]
+    def _read(self) -> list[Record]:
+        folder, name = _find(Path(self.path), self.name)
+        key = f"{folder}/ind.{name}"
+        arguments, labels, parts = _content(folder, name)
+        return [Record(read_graph(key, arguments, self.note), key, labels, {"parts": parts})]
 
 
 def _find(path: Path, name: str | None) -> tuple[Path, str]:
@@ -62,7 +52,7 @@ def _find(path: Path, name: str | None) -> tuple[Path, str]:
     return found[0].parent, names[0]
 
 
-def _read(folder: Path, name: str) -> tuple[dict[str, Any], list[int | None], dict[str, Any]]:
+def _content(folder: Path, name: str) -> tuple[dict[str, Any], list[int | None], dict[str, Any]]:
     """Arguments of ``graph.clean``, labels of the nodes, and the public split."""
     import scipy.sparse as sparse
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from maskedmod.data.graph import Graph, clean
-from maskedmod.data.node_features import MOST_DEGREE, degrees, one_hot
+from maskedmod.data.graph import Graph, clean, told
+from maskedmod.data.graph_source import GraphSource
+from maskedmod.data.node_features import MOST_DEGREE, one_hot
 from maskedmod.data.number_tables import integers, numbers
-from maskedmod.data.sources import Records, Source, Split, expanded, split_by_hash
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Modality, Record
+from maskedmod.modality import BadSample, Record
 
 Array = np.ndarray[Any, Any]
 
 
-class Tu(Source):
+class Tu(GraphSource):
     """The text files ``NAME_A.txt``, ``NAME_graph_indicator.txt`` and so on of a TUDataset (Morris et al. 2020), many graphs.
 
     ``path`` is their folder or one above it; ``name`` is needed where several sets are found. ``nodes``: ``given`` takes node
@@ -38,28 +37,11 @@ class Tu(Source):
         max_degree: int = MOST_DEGREE,
         val_fraction: float = 0.05,
     ) -> None:
-        super().__init__()
-        if max_degree < 1:
-            raise UserError(f"data.max_degree={max_degree}: expected 1 or more")
+        super().__init__(max_degree, val_fraction)
         self.path, self.name, self.nodes, self.edges = path, name, nodes, edges
-        self.max_degree, self.val_fraction = max_degree, val_fraction
-        self._records: list[Record] | None = None
 
-    def records(self, split: Split, modality: Modality) -> Records:
-        """Graphs of a split. UserError names the file and row that does not fit."""
-        every = self.everything(modality)
-        train, val = split_by_hash([record.key.rpartition(" ")[2] for record in every], self.val_fraction)
-        self.note(f"{self.path}: {len(train)} graphs to train on, {len(val)} to validate")
-        return expanded([every[i] for i in (train if split == "train" else val)], modality)
-
-    def everything(self, modality: Modality) -> Sequence[Record]:
-        """All graphs in their order. UserError as for ``records``."""
-        if self._records is None:
-            stem = _find(Path(self.path), self.name)
-            self._records = self._read(_Files(stem))
-        return self._records
-
-    def _read(self, files: _Files) -> list[Record]:
+    def _read(self) -> list[Record]:
+        files = _Files(_find(Path(self.path), self.name))
         graph_of, edges = _members(files)
         count = int(graph_of.max()) + 1
         values = None if self.nodes == "degree" else _values(files, "node", len(graph_of))
@@ -68,27 +50,13 @@ class Tu(Source):
         if labels is not None and len(labels) != count:
             raise UserError(f"{files.of('graph_labels')} has {len(labels)} rows, {files.of('graph_indicator')} {count} graphs")
         graphs = _cut(files, graph_of, edges, values, attr)
-        if values is None:
-            graphs = self._by_degree(graphs)
-        self._tell(graphs)
-        key = files.stem.name
-        return [
-            Record(graph, f"{key} graph {i + 1}", None if labels is None else int(labels[i, 0])) for i, graph in enumerate(graphs)
+        for line in told(graphs):
+            self.note(f"{self.path}: {line}")
+        records = [
+            Record(graph, f"{files.stem.name} graph {i + 1}", None if labels is None else int(labels[i, 0]))
+            for i, graph in enumerate(graphs)
         ]
-
-    def _by_degree(self, graphs: list[Graph]) -> list[Graph]:
-        found = [degrees(graph, self.max_degree) for graph in graphs]
-        kinds = max(int(of.max(initial=0)) for of in found) + 1
-        self.note(f"{self.path}: nodes carry their degree, one-hot of {kinds}")
-        return [replace(graph, nodes=one_hot(of, kinds)) for graph, of in zip(graphs, found, strict=True)]
-
-    def _tell(self, graphs: list[Graph]) -> None:
-        total: dict[str, int] = {}
-        for graph in graphs:
-            for what, count in graph.removed.items():
-                total[what] = total.get(what, 0) + count
-        if total:
-            self.note(f"{self.path}: {', '.join(f'{count} {what}' for what, count in total.items())} left out")
+        return self.by_degree(records, self.path) if values is None else records
 
 
 @dataclass(frozen=True)

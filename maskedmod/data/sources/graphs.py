@@ -1,0 +1,81 @@
+"""Files that hold a graph each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from maskedmod.compat import require
+from maskedmod.data.graph_objects import convert, has_values, token_labels
+from maskedmod.data.graph_source import GraphSource
+from maskedmod.data.node_features import MOST_DEGREE
+from maskedmod.errors import UserError
+from maskedmod.modality import BadSample, Record
+
+ENDINGS = (".graphml", ".gml", ".gexf", ".json")
+"""GraphML, GML, GEXF, and JSON of NetworkX's ``node_link_data``."""
+
+
+class Graphs(GraphSource):
+    """Files that NetworkX reads (``.graphml``, ``.gml``, ``.gexf``, and ``.json`` of its node-link form), one graph each;
+    ``path`` is a file or a folder, whose sub-folders are labels. In Python, ``path`` may also be a list of NetworkX graphs.
+
+    Values of a node: its attributes ``values`` in this order, numbers each, or the attribute ``x``, a list of numbers (in
+    text, of numbers between blanks or commas); else its degree one-hot, all above ``max_degree`` as one. ``label``: the node
+    attribute that is a node's label. One graph trains as a whole, and validation is the same graph under masks of its own; of
+    several a share ``val_fraction`` by a hash of the file's name validates.
+    """
+
+    def __init__(
+        self,
+        path: Any,
+        values: tuple[str, ...] = (),
+        label: str = "y",
+        val_fraction: float = 0.05,
+        max_degree: int = MOST_DEGREE,
+    ) -> None:
+        super().__init__(max_degree, val_fraction)
+        self.path, self.values, self.label = path, values, label
+
+    def _read(self) -> list[Record]:
+        if not isinstance(self.path, str | Path):
+            found: list[tuple[str, str | None, Any]] = [(f"graph {i}", None, graph) for i, graph in enumerate(self.path)]
+        else:
+            root = Path(self.path)
+            files = [root] if root.is_file() else sorted(f for f in root.rglob("*") if f.suffix.lower() in ENDINGS)
+            found = [
+                (str(file), file.parent.name if file.parent != root and file != root else None, _open(file)) for file in files
+            ]
+        if not found:
+            raise UserError(f"data path {self.path} has no file ending in {', '.join(ENDINGS)}")
+        records = [self._record(*one) for one in found]
+        return records if any(has_values(given) for _, _, given in found) else self.by_degree(records, str(self.path))
+
+    def _record(self, key: str, folder: str | None, given: Any) -> Record:
+        for name, of in given.nodes(data=True):
+            try:
+                if self.values:
+                    of["x"] = [float(of[value]) for value in self.values]
+                elif isinstance(of.get("x"), str):
+                    of["x"] = [float(number) for number in of["x"].strip("[] ").replace(",", " ").split()]
+            except (KeyError, TypeError, ValueError) as error:
+                raise UserError(f"{key}: node {name!r} has no numbers for its values ({error})") from None
+        try:
+            graph = convert(given)
+        except BadSample as error:
+            raise UserError(f"{key}: {error}") from None
+        labels = token_labels(given, self.label)
+        if labels is None or folder is not None:
+            return Record(graph, key, folder, {} if labels is None else {"token_labels": labels})
+        return Record(graph, key, labels)
+
+
+def _open(file: Path) -> Any:
+    nx = require("networkx", "graph")
+    try:
+        if file.suffix.lower() == ".json":
+            return nx.node_link_graph(json.loads(file.read_text(encoding="utf-8")), edges="links")
+        return getattr(nx, f"read_{file.suffix.lower().lstrip('.')}")(file)
+    except Exception as error:  # parsers of four formats raise what they like
+        raise UserError(f"{file} cannot be read as a graph: {error}") from None
