@@ -243,8 +243,8 @@ class MaskSet:
         return Where(index, weight)
 
     def only(self, where: Where, number: int) -> Where:
-        """Those of positions that belong to mask ``number`` of each sample, from 0; the others count for nothing. ValueError for a
-        number that there is not, and for pooled vectors, of which losses choose themselves."""
+        """Those of positions that belong to mask ``number`` of each sample, from 0; the others count for nothing. ValueError for
+        a number that there is not, and for pooled vectors, of which losses choose themselves."""
         if where.index is None or not 0 <= number < self.per_sample:
             raise ValueError(f"mask {number} of {self.per_sample} masks per sample, region pooled or not: there is no such place")
         if self.packed:

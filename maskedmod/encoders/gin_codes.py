@@ -20,8 +20,8 @@ SLICES = ((0, 377), (378, 433), (434, 488), (489, 511))
 class GinCodes(Encoder):
     """Vector-quantised GIN (Mole-BERT, Xia et al. 2023, section 3.1; van den Oord et al. 2017). It sees all atoms.
 
-    ``depth``, ``width``, ``dropout``: of ``gin_bonds``. ``codes``: size of the vocabulary; ``slices``: first code and one past the
-    last for carbon, nitrogen, oxygen and other elements. The gradient of a code's vector passes straight to the network's.
+    ``depth``, ``width``, ``dropout``: of ``gin_bonds``. ``codes``: size of the vocabulary; ``slices``: first code and one past
+    the last for carbon, nitrogen, oxygen and other elements. The gradient of a code's vector passes straight to the network's.
     Taps that are always there: ``vectors`` before quantisation, ``codes`` int64, ``code_vectors`` as they are in the codebook.
     """
 

@@ -11,11 +11,11 @@ from maskedmod.tokens import Spec
 
 
 class MaskedContrast(Loss):
-    """Triplet masked contrastive learning (Mole-BERT, Xia et al. 2023, section 3.3), for rows with ``target=instance``: mask 0 hides
-    nothing, mask 1 little, mask 2 more.
+    """Triplet masked contrastive learning (Mole-BERT, Xia et al. 2023, section 3.3), for rows with ``target=instance``: mask 0
+    hides nothing, mask 1 little, mask 2 more.
 
-    Masks 1 and 2 of a sample attract, other samples under mask 2 repel: ``-log(exp(s_ii / T) / sum over j != i of exp(s_ij / T))``
-    with cosines s and ``temperature`` T (released code: the positive is not in the sum). ``triplet`` times
+    Masks 1 and 2 of a sample attract, other samples under mask 2 repel: ``-log(exp(s_ii / T) / sum of exp(s_ij / T))`` over j
+    other than i, with cosines s and ``temperature`` T (released code: the positive is not in the sum). ``triplet`` times
     ``max(0, |z0 - z1| - |z0 - z2| + margin)``: the whole sample lies nearer to what hides less; no gradient to z0.
     A batch of one sample has no others, and no contrast.
     """

@@ -31,10 +31,6 @@ class Target(nn.Module, ABC):
         """Target values at ``where``: dense ``[M, J, T, P]`` (ids ``[M, J, T]``), packed ``[T, P]`` (``[T]``). No gradient."""
 
     def places(self, step: Step, view: str, where: Where) -> Where:
-        """What is predicted where ``where`` is asked for: the same tokens, or what the target puts in their stead (edges)."""
-        return where
-
-    def places(self, step: Step, view: str, where: Where) -> Where:
         """What this target describes: the tokens of the region (``where``, default), or places of its own."""
         return where
 

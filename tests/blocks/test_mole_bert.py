@@ -14,7 +14,7 @@ from torch import Tensor
 from maskedmod.apply import Seen, apply
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Context, Step
+from maskedmod.context import Context
 from maskedmod.encoders.gin_bonds import GinBonds
 from maskedmod.encoders.gin_codes import SLICES, GinCodes
 from maskedmod.errors import UserError
