@@ -12,6 +12,9 @@ from torch import Tensor, nn
 LEAST = 256
 """Rows below which starting oneDNN costs more than it gains (10 us; 2 ms at a number of rows not met before)."""
 
+STEP = 256
+"""Rows of ragged batches go up in steps of this size."""
+
 
 @cache
 def blas_is_slow() -> bool:
@@ -41,6 +44,14 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         out: Tensor = _OneDnn.apply(flat, weight, bias)  # type: ignore[no-untyped-call]
         return out.unflatten(0, x.shape[:-1]) if x.ndim != 2 else out
     return F.linear(x, weight, bias)
+
+
+def in_steps(layer: nn.Module, x: Tensor) -> Tensor:
+    """``layer(x)`` of rows ``[M, K]`` that do not depend on one another, with zero rows up to a multiple of ``STEP`` that are cut
+    off again: batches of ragged samples have ever new numbers of rows, and oneDNN keeps some megabytes for each that it met."""
+    if x.device.type != "cpu" or len(x) < LEAST or not blas_is_slow():
+        return layer(x)  # type: ignore[no-any-return]
+    return layer(F.pad(x, (0, 0, 0, -len(x) % STEP)))[: len(x)]  # type: ignore[no-any-return]
 
 
 def _through_onednn(x: Tensor, weight: Tensor) -> bool:
@@ -79,6 +90,11 @@ class _OneDnn(torch.autograd.Function):
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x ``[M, K]``, weight ``[N, K]``, both in any order of memory -> ``[M, N]``."""
-    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    """x ``[M, K]``, weight ``[N, K]``, -> ``[M, N]``."""
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(weight), bias, "none", [], "")
     return out
+
+
+def _dense(x: Tensor) -> Tensor:
+    """A copy of what has gaps or repeats in memory: for some of those oneDNN has its reference code alone, 1000 times slower."""
+    return x if x.is_contiguous() or x.t().is_contiguous() else x.contiguous()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -79,3 +80,17 @@ def test_a_machine_with_a_fast_blas_keeps_it(monkeypatch: pytest.MonkeyPatch) ->
     calls = counted(monkeypatch, slow=False)
     Linear(8, 4)(torch.randn(LEAST, 8))
     assert not calls
+
+
+@needs_onednn
+def test_tensors_with_gaps_and_repeats_are_as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices of columns, and the gradient of a sum, which is one number repeated: oneDNN's own code for these takes seconds."""
+    counted(monkeypatch)
+    torch.manual_seed(0)
+    wide = torch.randn(1024, 4, 256, requires_grad=True)
+    weight = torch.randn(256, 256, requires_grad=True)
+    start = time.process_time()
+    torch.cat([linear(wide[:, i], weight) for i in range(4)], dim=1).sum().backward()
+    assert time.process_time() - start < 1.0
+    assert weight.grad is not None
+    torch.testing.assert_close(weight.grad, wide.detach().sum((0, 1)).expand(256, -1), rtol=1e-4, atol=1e-2)
