@@ -21,6 +21,7 @@ class Gat(Encoder):
     LeakyReLU on attention logits. ``dropout``: of every layer's input; ``attention_dropout``: of attention weights.
     ``drop_edges``: share of the edges left out in training, self-loops excepted. ``only_visible``: give the visible nodes alone,
     which is all that a decoder with ``remask=zero`` reads, so that the last layer computes no others.
+    ``projector``: width inside an MLP whose output is the tap ``projection`` (GraphMAE2, Hou et al. 2023, section 3.3).
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Gat(Encoder):
         attention_dropout: float = 0.1,
         drop_edges: float = 0.0,
         only_visible: bool = False,
+        projector: int | None = None,
     ) -> None:
         super().__init__()
         if depth < 1 or width < 1:
@@ -50,9 +52,12 @@ class Gat(Encoder):
         settings = GatSettings(heads, slope, dropout, attention_dropout, residual, norm, activation)
         inputs = [self.input.width] + [width] * (depth - 1)
         self.layers = nn.ModuleList(GatLayer(n, width, settings) for n in inputs)
+        self.projector: nn.Module | None = None
+        if projector is not None:
+            self.projector = nn.Sequential(nn.Linear(width, projector), nn.PReLU(), nn.Linear(projector, width))
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
-        """Taps: ``block.i``, the output of layer i."""
+        """Taps: ``block.i``, the output of layer i; ``projection``."""
         tokens = thinned(seen.tokens, self.drop_edges) if self.training else seen.tokens
         edges, rows, layout = edges_of(tokens), None, tokens.layout
         x: Tensor | NodeRows = self.input(seen)
@@ -64,6 +69,10 @@ class Gat(Encoder):
             out: Tensor = layer(x, edges, rows)
             tapped.update({tap: out for tap in (f"block.{i}", f"block.{i - len(self.layers)}") if tap in taps})
             x = out
+        if "projection" in taps:
+            if self.projector is None:
+                raise ValueError("the projection needs encoder.projector, the width of its MLP")
+            tapped["projection"] = self.projector(out)
         return Latent(out, layout, index=seen.index if rows is None else rows, taps=tapped)
 
     def units(self) -> list[nn.Module]:

@@ -21,7 +21,8 @@ class GraphDecoder(Head):
 
     ``remask``: ``zero``, hidden nodes enter as exact zeros, whatever the encoder made of them; ``random`` (GraphMAE2, Hou et al.
     2023, section 3.2): a learned vector stands at a share ``ratio`` of all nodes, drawn anew for each of ``views`` predictions,
-    and the loss is their mean. Only the predicted nodes are computed. Edges that the encoder dropped are back.
+    and the loss is their mean. Only the predicted nodes are computed, all with batch norm, whose
+    statistics are those of all nodes. Edges that the encoder dropped are back.
     ``hidden``: width inside a GIN's MLP, null: that of the encoder. ``norm``, ``activation``: inside the MLP.
     """
 
@@ -49,6 +50,7 @@ class GraphDecoder(Head):
         self.reads_hidden = remask == "random"
         self.embed = Linear(spec.width, spec.width, bias=False)
         self.mask_token = nn.Parameter(torch.zeros(spec.width)) if remask == "random" else None
+        self.whole = kind == "gin" and norm == "batch"
         self.layer: GatLayer | GinLayer
         if kind == "gat":
             self.layer = GatLayer(spec.width, spec.target, GatSettings(heads, slope, dropout, attention_dropout))
@@ -59,8 +61,13 @@ class GraphDecoder(Head):
         """-> ``[T, target]``, with several views ``[views, T, target]``."""
         if where.index is None or not view.mask.packed:
             raise ValueError("head=graph_decoder predicts packed nodes; region=pooled has none")
-        edges = edges_of(view.rows, where.index)
-        return torch.stack([self.layer(x, edges, where.index) for x in self._inputs(view)]).squeeze(0)
+        if self.whole:
+            edges = edges_of(view.rows)
+            made = [self.layer(x, edges)[where.index] for x in self._inputs(view)]
+        else:
+            edges = edges_of(view.rows, where.index)
+            made = [self.layer(x, edges, where.index) for x in self._inputs(view)]
+        return made[0] if self.views == 1 else torch.stack(made)
 
     def units(self) -> list[nn.Module]:
         return [self.layer]

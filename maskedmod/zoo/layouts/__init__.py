@@ -14,10 +14,13 @@ from maskedmod.zoo.layouts import (
     data2vec_vision,
     fair_esm,
     fair_mae,
+    graph_mae,
     hf_beit,
     hf_bert,
+    hf_clip,
     hf_esm,
     hf_i_jepa,
+    hf_vit,
     hf_vit_mae,
     hf_vit_mim,
     i_jepa,
@@ -25,6 +28,7 @@ from maskedmod.zoo.layouts import (
     point_mae,
     pretrain_gnns,
     simmim,
+    timm_vit,
 )
 from maskedmod.zoo.mapping import Rule
 from maskedmod.zoo.source import Source
@@ -73,7 +77,11 @@ LAYOUTS = _all(
     hf_bert,
     molformer,
     pretrain_gnns,
+    graph_mae,
     point_mae,
+    hf_clip,
+    hf_vit,
+    timm_vit,
 )
 """Asked in this order; the first that matches is taken."""
 
