@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from maskedmod.context import Context
-from maskedmod.model import MaskedModel
+from maskedmod.context import Context, Step
+from maskedmod.model import MaskedModel, Objective
 from maskedmod.reconstruction import difference, masked_step, scatter, target_sets, target_weight, weighted_mean
 from maskedmod.tokens import Tokens
 
@@ -19,7 +20,9 @@ class Prediction:
 
     ``tokens``: the samples. ``masked`` bool ``[B, N]``: places that were predicted. ``values`` ``[B, N, Q]``: the prediction in
     units of the target (logits where the target is ``discrete``), NaN elsewhere. ``target``: the truth, ``[B, N, Q]`` with NaN
-    elsewhere, or int64 ids ``[B, N]`` with -1 elsewhere. ``error`` ``[B]``: mean squared error, or cross entropy, over them.
+    elsewhere, or int64 ids ``[B, N]`` with -1 elsewhere. ``error`` ``[B]``: mean squared error, or cross entropy, over them; NaN
+    for a sample without any. Of packed samples ``[B, N]`` is ``[L]``: all of them one after another, with their ends, to be cut
+    at ``tokens.layout.cu_seqlens``; the error of values is then the objective's own loss.
     """
 
     tokens: Tokens
@@ -32,8 +35,10 @@ class Prediction:
 
 def predict(model: MaskedModel, batch: dict[str, Any], ctx: Context) -> Prediction:
     """Mask one collated batch (on the model's device) as ``reconstruct`` does, and give prediction and truth as they are."""
-    with masked_step(model, batch, ctx) as (name, objective, step, at):
+    with masked_step(model, batch, ctx, packed=True) as (name, objective, step, at):
         view = step.views[at]
+        if view.mask.packed:
+            return _packed(objective, step, at)
         where = view.mask.where(objective.region)
         assert where.index is not None
         weight, n, every = target_weight(view, where), view.mask.role.shape[-1], view.mask.per_sample
@@ -51,3 +56,22 @@ def predict(model: MaskedModel, batch: dict[str, Any], ctx: Context) -> Predicti
         error = weighted_mean(wrong, weight)
         masked, values, target, error = (part[::every].cpu() for part in (masked, values, target, error))
         return Prediction(view.tokens, masked, values, target, error, discrete)
+
+
+def _packed(objective: Objective, step: Step, at: str) -> Prediction:
+    """The same over packed tokens; their rows are tiled, so those of the first mask come first."""
+    view = step.views[at]
+    where = objective.target.places(step, at, view.mask.where(objective.region))
+    assert where.index is not None
+    n, discrete = len(view.tokens.pos), objective.target.discrete
+    goal, guess = objective.target(step, at, where), objective.head(view, where).float()
+    first = where.index < n
+    index, wrong = where.index[first], objective.loss.per_token(guess, goal)[first]
+    goal, guess = goal[first], guess[first]
+    masked = torch.zeros(n, dtype=torch.bool, device=index.device).index_fill(0, index, True)
+    values = guess.new_full((n, guess.shape[-1]), torch.nan).index_copy(0, index, guess)
+    empty = goal.new_full((n,), -1) if discrete else goal.new_full((n, goal.shape[-1]), torch.nan)
+    owner, zeros = view.tokens.layout.segments()[index], wrong.new_zeros(view.tokens.batch)
+    error = zeros.index_add(0, owner, wrong) / zeros.index_add(0, owner, torch.ones_like(wrong))
+    parts = (masked, values, empty.index_copy(0, index, goal), error)
+    return Prediction(view.tokens, *(part.cpu() for part in parts), discrete)

@@ -123,7 +123,7 @@ def masked_step(
             step = model.step(batch, moment)
             at = objective.views[0] if objective.views else next(iter(step.views))
             if step.views[at].mask.packed and not packed:
-                raise ValueError("packed batches cannot be drawn; draw their sequences one by one")
+                raise ValueError("ids of packed sequences have no reconstruction to draw; predict_masked gives them as numbers")
             yield name, objective, step, at
     finally:
         model.train(was_training)

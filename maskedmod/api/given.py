@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,15 +12,16 @@ from torch import Tensor
 
 from maskedmod.context import Context
 from maskedmod.errors import UserError
-from maskedmod.masking import from_masked_rows
+from maskedmod.masking import from_masked_rows, packed_from_masked
 from maskedmod.masks import Mask
 from maskedmod.model import MaskedModel
-from maskedmod.tokens import MaskSet, Tokens
+from maskedmod.tokens import MASKED, MaskSet, Tokens
 
 
 class Given(Mask):
     """Hides exactly the places in ``masked``, bool ``[N]`` (for every sample) or ``[B, N]``; a grid ``[..., H, W]`` is flattened.
-    Padding is never hidden. Raises UserError where the numbers of tokens or samples differ."""
+    Of packed sequences bool ``[L]``, one after another with their ends. Padding and ends are never hidden; what is hidden is
+    always the mask token. Raises UserError where the numbers of tokens or samples differ."""
 
     def __init__(self, masked: Any) -> None:
         super().__init__()
@@ -29,11 +31,19 @@ class Given(Mask):
 
     def forward(self, rows: Tokens, ctx: Context) -> MaskSet:
         """See the class."""
-        return from_masked_rows(self._fitted(rows).to(rows.device), rows)
+        masked = self._fitted(rows).to(rows.device)
+        if rows.layout.packed:
+            mask = packed_from_masked(masked if rows.eligible is None else masked & rows.eligible)
+        else:
+            mask = from_masked_rows(masked, rows)
+        return replace(mask, code=torch.where(mask.hidden, MASKED, 0).to(torch.int8))
 
     def _fitted(self, rows: Tokens) -> Tensor:
         if rows.layout.packed:
-            raise UserError("a mask by hand needs samples of one length")
+            if self.masked.shape != rows.shape:
+                told = f"mask has the shape {tuple(self.masked.shape)}; expected {list(rows.shape)}"
+                raise UserError(f"{told}, all sequences one after another with their ends, as tokenize gives them")
+            return self.masked
         b, n = rows.shape
         grid = rows.layout.grid or (n,)
         for shape in ((n,), tuple(grid)):
