@@ -151,7 +151,7 @@ def _follow(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
             resolve(rest)
         return
     if verb == "train":
-        named = bool({"out=runs/mae", "out=runs/esm2"} & set(rest))  # the run that later commands of a page speak of
+        named = bool({"out=runs/mae", "out=runs/esm2", "out=runs/bert"} & set(rest))  # the run that later commands of a page speak of
         if tuple(rest) in _RUN and not named:
             return
         _RUN.add(tuple(rest))
