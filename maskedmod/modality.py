@@ -145,6 +145,11 @@ class Modality(nn.Module, ABC):
         """One record -> the samples it holds (windows of a long recording); called by data sources after the split."""
         return (record,)
 
+    def divide(self, record: Record) -> Sequence[Record]:
+        """One record -> the parts of it that training reads one at a time (of a graph too large for a step), by default itself;
+        called by data sources. Features come from the whole."""
+        return (record,)
+
     def token_lengths(self, lengths: Tensor) -> Tensor | None:
         """For packed modalities: most tokens, special ones included, that records of these ``lengths`` (int64 ``[n]``, what a
         source counted: letters) give in training. None (default): samples of this modality are not packed."""

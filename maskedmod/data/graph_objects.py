@@ -13,13 +13,22 @@ FEATURE, LABEL = "x", "y"
 """Node attributes of a NetworkX graph that are its values (a list of numbers) and, by default, its label."""
 
 
+def known(given: Any) -> bool:
+    """Whether ``convert`` takes it."""
+    return hasattr(given, "edge_index") or _is_networkx(given)
+
+
+def _is_networkx(given: Any) -> bool:
+    return hasattr(given, "nodes") and hasattr(given, "edges") and callable(getattr(given, "is_directed", None))
+
+
 def convert(given: Any) -> Graph:
     """A graph of PyTorch Geometric (``x``, ``edge_index``, ``edge_attr``), its edges in the directions in which they are given,
     or of NetworkX (node attribute ``x``), of which all nodes or none have values. Without values a node has one, 1.
     BadSample for what is neither."""
     if hasattr(given, "edge_index"):
         return _from_pyg(given)
-    if hasattr(given, "nodes") and hasattr(given, "edges") and callable(getattr(given, "is_directed", None)):
+    if _is_networkx(given):
         return _from_networkx(given)
     raise BadSample(f"expected a graph, got {type(given).__name__}")
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from maskedmod.data.node_features import all_with_degrees
-from maskedmod.data.sources import Records, Source, Split, expanded, split_by_hash
+from maskedmod.data.sources import Records, Source, Split, split_by_hash
 from maskedmod.errors import UserError
 from maskedmod.modality import Modality, Record
 
@@ -32,9 +32,10 @@ class GraphSource(Source):
         """Graphs of a split, or the one graph in both. UserError names the file and row that does not fit."""
         every = self.everything(modality)
         if len(every) == 1:
-            return expanded(every, modality)
+            return list(modality.divide(every[0]))
         train, val = split_by_hash([Path(record.key).name for record in every], self.val_fraction)
-        return expanded([every[i] for i in (train if split == "train" else val)], modality)
+        chosen = train if split == "train" else val
+        return [part for i in chosen for part in modality.divide(every[i])]
 
     def everything(self, modality: Modality) -> Sequence[Record]:
         """All graphs, whole, in their order. UserError as for ``records``."""

@@ -17,7 +17,7 @@ from maskedmod.raw import token_statistics
 from maskedmod.tokens import Latent, Spec, Tokens
 
 from .packed import pack, unpack
-from .reading import graph_of, ready, ready_whole
+from .reading import graph_of, is_graph, ready, ready_whole
 from .sampling import induced, reached, seeds_of
 
 
@@ -62,7 +62,7 @@ class Graph(Modality):
             raise UserError("how many values a node has is not known before data were read; give modality.features=")
         return Spec(values=int(width), axes=1)
 
-    def expand(self, record: Record) -> Sequence[Record]:
+    def divide(self, record: Record) -> Sequence[Record]:
         """With ``neighbours`` as many parts of a graph as it has ``seed_nodes``; else the graph."""
         if self.neighbours is None:
             return (record,)
@@ -89,6 +89,10 @@ class Graph(Modality):
         free = "seed" in record.extra and not record.extra.get("held_out")
         seeds = seeds_of(len(graph), part, parts, draw if free else None)
         return ready(induced(graph, reached(graph, seeds, self.neighbours, draw)), self.normalize, self.self_loops)
+
+    def several(self, data: Any) -> Sequence[Any] | None:
+        """A graph is one sample, though those of other packages can be passed through like lists."""
+        return [data] if is_graph(data) else None
 
     def collate(self, samples: Sequence[data.Graph]) -> dict[str, Any]:
         """See ``packed.pack``."""

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 
 from maskedmod.data.graph import Graph
-from maskedmod.data.graph_objects import convert
+from maskedmod.data.graph_objects import convert, known
+
+
+def is_graph(given: Any) -> bool:
+    """Whether ``graph_of`` takes it."""
+    return isinstance(given, Graph) or known(given)
 
 
 def graph_of(given: Any) -> Graph:

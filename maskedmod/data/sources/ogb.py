@@ -11,7 +11,7 @@ from maskedmod.data.graph import Graph, clean, told
 from maskedmod.data.graph_source import GraphSource
 from maskedmod.data.node_features import MOST_DEGREE
 from maskedmod.data.number_tables import integers, numbers
-from maskedmod.data.sources import Records, Split, expanded
+from maskedmod.data.sources import Records, Split
 from maskedmod.errors import UserError
 from maskedmod.modality import BadSample, Modality, Record
 
@@ -46,11 +46,11 @@ class Ogb(GraphSource):
         """Graphs of a split, or the one graph in both. UserError names the file and row that does not fit."""
         every = self.everything(modality)
         if len(every) == 1:
-            return expanded(every, modality)
+            return list(modality.divide(every[0]))
         if not self._parts:
-            return expanded(every if split == "train" else [], modality)
+            return list(every) if split == "train" else []
         chosen = self._parts["train" if split == "train" else {"valid": "val", "test": "test"}[self.held_out]]
-        return expanded([every[i] for i in chosen], modality)
+        return [part for i in chosen.tolist() for part in modality.divide(every[i])]
 
     def _read(self) -> list[Record]:
         folder, raw = Path(self.path), Path(self.path) / "raw"

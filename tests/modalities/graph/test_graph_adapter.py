@@ -100,7 +100,7 @@ def test_without_a_draw_the_parts_make_up_the_graph() -> None:
 
 def test_training_on_parts_goes_on_where_it_was() -> None:
     modality = graph(neighbours=(3, 3), seed_nodes=20)
-    records = modality.expand(Record(ring(100), "g", [0] * 100, {"parts": {}}))
+    records = modality.divide(Record(ring(100), "g", [0] * 100, {"parts": {}}))
     assert len(records) == 5 and records[0].label is None and records[2].extra["clip"] == "g"
     batches = Loader(records, modality, 2, seed=3).batches()
     through = [next(batches)["nodes"] for _ in range(6)]
@@ -148,3 +148,18 @@ def test_demo_has_a_real_graph_and_labels_of_nodes() -> None:
     assert club.key == "demo karate club" and len(club.data) == 34 and club.data.edges.shape[1] == 2 * 78
     assert sum(club.extra["token_labels"]) == 17 and all(len(r.extra["token_labels"]) == len(r.data) for r in records)
     assert {r.label for r in records} == {2, 3, 4}
+
+
+def test_objects_of_networkx_are_embedded_as_one_graph() -> None:
+    import networkx as nx
+
+    import maskedmod
+
+    model = maskedmod.create("graph_mae", "encoder.width=16", "encoder.heads=2", preset="demo")
+    club = nx.karate_club_graph()
+    nx.set_node_attributes(club, {i: [float(i == k) for k in range(WORDS)] for i in club}, "x")
+    assert model.embed(club).shape == (1, 16) and model.embed([club, club], pool="sum").shape == (2, 16)
+    assert model.embed(club, pool="none").shape == (1, 34, 16)
+    assert torch.allclose(model.embed(club, pool="none")[0].amax(0), model.embed(club, pool="max")[0])
+    picture = model.reconstruct(club, ratio=0.5)
+    assert int(picture.hidden.sum()) == 17 and picture.predicted is not None and picture.picture().size[0] > 100
