@@ -26,7 +26,7 @@ class MiniPointNet(nn.Module):
         x = F.relu(self.norm1(self.conv1(values.reshape(-1, self.axes))))
         x = self.conv2(x).unflatten(0, (-1, size))
         # conv3 of (maximum, point): the maximum is the same for all points of a group, so its part is multiplied once a group
-        whole, own = self.conv3.weight.split(self.middle, dim=1)
+        whole, own = (part.contiguous() for part in self.conv3.weight.split(self.middle, dim=1))
         x = linear(x, own, self.conv3.bias) + linear(x.amax(1), whole)[:, None]
         x = F.relu(self.norm2(x.flatten(0, 1)))
         return self.conv4(x).unflatten(0, (-1, size)).amax(1).reshape(*lead, -1)

@@ -30,6 +30,8 @@ ENCODER, DECODER, HEAD = rf"{AT}MAE_encoder\.", rf"{AT}MAE_decoder\.", "objectiv
 EMBED, POSITIONS = rf"{ENCODER}encoder\.second_conv\.3\.weight", rf"{ENCODER}pos_embed\.0\.weight"
 OUT = rf"{AT}increase_dim\.0\.weight"
 
+CONVOLUTIONS = {r"first_conv\.0": "conv1", r"first_conv\.3": "conv2", r"second_conv\.0": "conv3", r"second_conv\.3": "conv4"}
+
 
 def matches(weights: Weights) -> bool:
     return all(parts.has(weights, key) for key in (EMBED, POSITIONS, OUT))
@@ -47,8 +49,9 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     encoder = {"depth": parts.depth(weights, rf"{ENCODER}blocks\.blocks\.(\d+)\..*"), "heads": heads, "classes": 0}
     decoder = {"depth": parts.depth(weights, rf"{DECODER}blocks\.(\d+)\..*"), "heads": settings["decoder_heads"] or heads}
     cloud = {name: settings[name] for name in ("points", "groups", "near_origin", "centre", "scale")}
+    widths = [parts.tensor(weights, rf"{ENCODER}encoder\.{name}\.weight").shape[0] for name in CONVOLUTIONS]
     return {
-        "modality": {"points": {**cloud, "group_size": values // 3}},
+        "modality": {"points": {**cloud, "group_size": values // 3, "pointnet": widths[:3]}},
         "mask": {settings["mask"]: {"ratio": settings["mask_ratio"], "count": "mask_int"}},
         "encoder": {"transformer": {**encoder, **same, "sees": "visible", "mask_at": "embedded"}},
         "target": {"points": {}},
@@ -59,9 +62,8 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
     small = rf"{ENCODER}encoder\."
-    convolutions = {r"first_conv\.0": "conv1", r"first_conv\.3": "conv2", r"second_conv\.0": "conv3", r"second_conv\.3": "conv4"}
     found = []
-    for theirs, ours in convolutions.items():
+    for theirs, ours in CONVOLUTIONS.items():
         found += [Rule(rf"{small}{theirs}\.weight", f"encoder.embed.{ours}.weight", unconvolved)]
         found += [Rule(rf"{small}{theirs}\.bias", f"encoder.embed.{ours}.bias")]
     statistics = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
