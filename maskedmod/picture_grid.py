@@ -74,9 +74,9 @@ def stages(recon: Reconstruction) -> list[Stage]:
         heat = [paint_heat(image, at, each, top) for image, at, each in zip(drawn, where, error, strict=True)]
         rows.append(Stage("error", heat, _notes(recon, recon.error, True), strong=True))
         return rows
-    assert recon.filled is not None
-    mean_notes = [] if recon.mean_error is None else _notes(recon, recon.mean_error, False)
-    rows.append(Stage("mean-fill", _draw(recon, recon.filled), mean_notes))
+    if recon.filled is not None:
+        mean_notes = [] if recon.mean_error is None else _notes(recon, recon.mean_error, False)
+        rows.append(Stage("mean-fill", _draw(recon, recon.filled), mean_notes))
     rows.append(Stage("reconstruction", _draw(recon, recon.predicted), _notes(recon, recon.error, True), strong=True))
     return rows
 

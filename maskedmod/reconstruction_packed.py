@@ -16,17 +16,19 @@ from maskedmod.tokens import VISIBLE, Latent, Tokens, Where
 def predict_packed(objective: Objective, name: str, step: Step, at: str) -> Reconstruction:
     """As ``reconstruction.reconstruct`` for packed tokens: flags and values are ``[L]`` and ``[L, P]``, of several masks those of
     the first. Errors are the objective's own loss, since losses of graphs do not ask for the size of a prediction; the mean is
-    that of a graph's visible nodes. ValueError where the target cannot be drawn."""
-    view = step.views[at]
+    that of a graph's visible nodes, and there is none of ids. ValueError where the target cannot be drawn."""
+    view, discrete = step.views[at], objective.target.discrete
     where = view.mask.where(objective.region)
     assert where.index is not None
     index = where.index[where.index < len(view.tokens.values)]
-    goal = objective.target(step, at, replace(where, index=where.index)).float()
+    goal = objective.target(step, at, replace(where, index=where.index))
     guess = objective.head(view, where).float()
-    if objective.target.discrete or objective.target.restore(guess, view) is None:
+    drawn = objective.target.restore(guess, view)
+    if drawn is None:
         raise ValueError("this target has no picture: it is no value of a packed token")
-    mean = _visible_mean(objective, step, at)[where.index]
-    wrong, mean_wrong = objective.loss.per_token(guess, goal), objective.loss.per_token(mean, goal)
+    mean = None if discrete else _visible_mean(objective, step, at)[where.index]
+    wrong = objective.loss.per_token(guess, goal if discrete else goal.float())
+    mean_wrong = None if mean is None else objective.loss.per_token(mean, goal.float())
     first = slice(0, len(index))  # tiled row after row: those of the first mask come first
     tokens, values = view.tokens, view.tokens.values.float()
     blocks = torch.zeros(len(values), dtype=torch.bool, device=values.device).index_fill(0, index, True)
@@ -37,10 +39,11 @@ def predict_packed(objective: Objective, name: str, step: Step, at: str) -> Reco
         blocks=blocks,
         token_error=_put(values.new_full((len(values), 1), torch.nan), index, wrong[first, None])[:, 0],
         error=_per_graph(wrong[first], index, tokens),
-        mean_error=_per_graph(mean_wrong[first], index, tokens),
-        filled=_put(values, index, mean[first]),
-        predicted=_put(values, index, guess[first]),
+        mean_error=None if mean_wrong is None else _per_graph(mean_wrong[first], index, tokens),
+        filled=None if mean is None else _put(values, index, mean[first]),
+        predicted=_put(values, index, drawn[first]),
         objective=name,
+        discrete=discrete,
         unordered=True,
         note=objective.target.note,
     )
@@ -82,9 +85,10 @@ def first_graphs(recon: Reconstruction, count: int) -> Reconstruction:
         relation = replace(relation, edge_index=relation.edge_index[:, inside], attr=attr, kept=kept)
     eligible = None if tokens.eligible is None else tokens.eligible[:n]
     layout = replace(tokens.layout, cu_seqlens=cu[: count + 1], max_seqlen=int(cu[: count + 1].diff().max()))
-    assert recon.mean_error is not None and recon.filled is not None and recon.predicted is not None
+    assert recon.predicted is not None
     return replace(
         recon, tokens=Tokens(tokens.values[:n], tokens.pos[:n], layout, eligible, relation), hidden=recon.hidden[:n],
         blocks=recon.blocks[:n], token_error=recon.token_error[:n], error=recon.error[:count],
-        mean_error=recon.mean_error[:count], filled=recon.filled[:n], predicted=recon.predicted[:n],
+        mean_error=None if recon.mean_error is None else recon.mean_error[:count],
+        filled=None if recon.filled is None else recon.filled[:n], predicted=recon.predicted[:n],
     )  # fmt: skip

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from maskedmod.context import Step
+from maskedmod.context import Step, View
 from maskedmod.targets import Target
 from maskedmod.tokens import Spec, Where, take
 
@@ -30,3 +31,11 @@ class TokenIds(Target):
             raise ValueError("target=token_ids describes tokens; region=pooled has none")
         values = step.views[view].source.values
         return take(values[..., self.which] if self.several else values, where.index)
+
+    def restore(self, values: Tensor, view: View) -> Tensor | None:
+        """Of tokens that have several ids: scores ``[..., classes]`` -> the likeliest id, the others 0, ``[..., C]``."""
+        if not self.several:
+            return None
+        ids = torch.zeros(*values.shape[:-1], view.rows.values.shape[-1], dtype=torch.long, device=values.device)
+        ids[..., self.which] = values.argmax(-1)
+        return ids

@@ -77,8 +77,7 @@ class MolecularGraph(Modality):
         return values
 
     def draw(self, values: Tensor, tokens: Tokens, hidden: Tensor | None = None) -> list[Panel]:
-        """Structural formulas with the elements of ``values`` ``[L, C]``; hidden atoms on grey, as question marks where they have
-        the ids of a hidden atom."""
+        """Structural formulas with the elements of ``values`` ``[L, C]``; hidden atoms are question marks on grey."""
         from .picture import panels
 
         return panels(values, tokens, hidden)

@@ -17,10 +17,13 @@ from maskedmod.tokens import Tokens
 from ..molecule.picture import drawn
 from .features import BONDS
 
+UNKNOWN = 118
+"""From here on there is no element."""
+
 
 def panels(values: Tensor, tokens: Tokens, hidden: Tensor | None) -> list[Panel]:
     """One formula a molecule of ids ``values`` ``[L, C]`` over the bonds of ``tokens``, at the places where the molecule of
-    ``tokens`` itself has its atoms."""
+    ``tokens`` itself has its atoms. Hidden atoms are question marks on grey."""
     cu, relation = tokens.layout.cu_seqlens, tokens.relation
     assert cu is not None and relation is not None and relation.attr is not None
     source, target = relation.edge_index.cpu()
@@ -32,6 +35,8 @@ def panels(values: Tensor, tokens: Tokens, hidden: Tensor | None) -> list[Panel]
         shape = _molecule(tokens.values[first:last, 0].tolist(), bonds)
         marked = [] if hidden is None else hidden[first:last].nonzero()[:, 0].tolist()
         elements = values[first:last, 0].long().tolist()
+        for atom in marked:
+            elements[atom] = UNKNOWN
         made.append(Panel(formula(elements, bonds, marked, shape), f"{last - first} atoms"))
     return made
 
@@ -53,9 +58,9 @@ def _molecule(elements: Sequence[int], bonds: Sequence[Sequence[int]]) -> Any:
     chem = require("rdkit.Chem", "molecule")
     made = chem.RWMol()
     for element in elements:
-        atom = chem.Atom(element + 1 if element < 118 else 0)
+        atom = chem.Atom(element + 1 if element < UNKNOWN else 0)
         atom.SetNoImplicit(True)
-        if element >= 118:
+        if element >= UNKNOWN:
             atom.SetProp("atomLabel", "?")
         made.AddAtom(atom)
     for source, target, kind in bonds:

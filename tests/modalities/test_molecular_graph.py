@@ -11,10 +11,14 @@ import torch
 from maskedmod.modalities.molecular_graph import MolecularGraph, molecule_of
 from rdkit import Chem, RDConfig
 
+from maskedmod.build import build_model
+from maskedmod.config import resolve
+from maskedmod.context import Context
 from maskedmod.data.sources.csv import Csv
 from maskedmod.data.sources.sdf import Sdf
 from maskedmod.errors import UserError
 from maskedmod.modality import BadSample, Record, changes
+from maskedmod.reconstruction import reconstruct
 from maskedmod.testing import check_modality
 
 SDF = Path(RDConfig.RDDataDir) / "NCI" / "first_200.props.sdf"
@@ -98,9 +102,22 @@ def test_drawing_marks_hidden_atoms_and_keeps_their_places() -> None:
     assert not np.array_equal(plain[0].image, marked[0].image) and np.array_equal(plain[1].image, marked[1].image)
     before, after = (red_centre(panels[0].image) for panels in (plain, marked))
     assert abs(before - after).max() < 25  # the oxygen's letters stay where they were, but for the scale
+    unseen = modality.draw(tokens.values, tokens, hidden)
+    assert np.array_equal(unseen[0].image, marked[0].image), "a hidden atom shows through"
     guess = tokens.values.clone()
     guess[:3, 0] = torch.tensor([8, 8, 118])  # fluorine in the middle of a chain: nothing that exists, drawn all the same
     assert modality.draw(guess, tokens)[0].image.shape == plain[0].image.shape
+
+
+def test_predicted_elements_are_drawn() -> None:
+    """Original, masked and predicted molecules; what is not hidden stays as it is."""
+    model = build_model(resolve(["recipe=attr_masking", "preset=demo", "encoder.depth=2", "encoder.width=16"]))
+    batch = model.modality.collate([read("CCO"), read("c1ccccc1N")])
+    found = reconstruct(model, batch, Context(seed=3))
+    assert found.discrete and found.predicted is not None and found.filled is None and found.error.shape == (2,)
+    seen = ~found.hidden
+    assert torch.equal(found.predicted[seen].long(), batch["nodes"][seen]) and int(found.hidden.sum()) == 3
+    assert found.picture().size[0] > 100
 
 
 def test_sdf_entries_are_the_molecules_of_rdkit() -> None:
