@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+# oneDNN and torch keep what they compiled for a shape, up to 9 MB each and 1,024 of them: gigabytes where every batch has
+# another number of rows. Both read their limit when they compile for the first time.
+for _limit in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+    os.environ.setdefault(_limit, "128")
 
 LEAST = 256
 """Rows below which starting oneDNN costs more than it gains (10 us; 2 ms at a number of rows not met before)."""
