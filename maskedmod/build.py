@@ -59,6 +59,7 @@ def build_model(tree: dict[str, Any], modality: Modality | None = None) -> Maske
     teacher: Teacher | None = None
     if tree.get("teacher"):
         teacher = _make("teacher", tree["teacher"], spec, encoder)
+        teacher.bind(modality)
         spec = replace(spec, teacher=teacher.width)
     mask = build_mask(tree, spec)
     return MaskedModel(Blocks(modality, mask, encoder, _objectives(tree, spec), teacher))

@@ -65,7 +65,7 @@ class Transformer(Encoder):
         classes: int = 1,
         registers: int = 0,
         mlp_ratio: float = 4.0,
-        activation: Literal["gelu", "gelu_tanh", "relu", "swiglu"] = "gelu",
+        activation: Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "swiglu"] = "gelu",
         norm: Literal["layer", "rms"] = "layer",
         norm_place: Literal["pre", "post"] = "pre",
         final_norm: bool | None = None,

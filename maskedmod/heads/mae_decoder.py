@@ -28,7 +28,8 @@ class MaeDecoder(Head):
     ``refill``: after an encoder that saw mask tokens, put the decoder's own mask token at hidden places (SparK's densifying);
     false decodes what the encoder made of them. ``positions``: sincos, learned, frozen or mlp (of coordinates); ``every_block``:
     they are added to the input of every block (Point-MAE), not for windows or packed tokens. ``embed``: a linear map comes
-    first; without it ``width`` must be the encoder's.
+    first; without it ``width`` must be the encoder's. ``prompting``: encoded tokens stay as they are from block to block, mask
+    tokens alone are worked on (MILAN, Hou et al. 2022, section 3.2).
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class MaeDecoder(Head):
         window: int | tuple[int, int] | None = None,
         shift: tuple[int, int] = (2, 0),
         refill: bool = False,
+        prompting: bool = False,
         mlp_ratio: float = 4.0,
         qkv_bias: QkvBias = "all",
         eps: float = 1e-6,
@@ -76,7 +78,9 @@ class MaeDecoder(Head):
         initialise(self, init, init_std)
         if rescale and window is None:
             rescale_by_depth(self.blocks)
-        self.refill = refill
+        self.refill, self.prompting = refill, prompting
+        if prompting and (window is not None or spec.sees != "visible"):
+            raise ValueError("mae_decoder.prompting is for an encoder that sees visible tokens, and without window")
         fills = spec.sees == "visible" or refill
         self.mask_token = nn.Parameter(torch.randn(width) * 0.02) if fills else None
 
@@ -119,12 +123,14 @@ class MaeDecoder(Head):
         assert self.mask_token is not None, "spec.sees said that the encoder gives all tokens"
         return self.mask_token.to(x.dtype)
 
-    def _run(self, x: Tensor, places: Tensor, valid: Tensor | None) -> Tensor:
+    def _run(self, x: Tensor, places: Tensor, valid: Tensor | None, context: int = 0) -> Tensor:
+        """``context``: that many tokens, which come first, were encoded."""
+        fixed = context if self.prompting else 0
         places = places.to(x.dtype)
         x, added = (x, places) if self.every_block else (x + places, None)
         who = Who(allowed=None if valid is None else valid[:, None, None, :], added=added)
         for block in self.blocks:
-            x = block(x, who)
+            x = torch.cat([x[:, :fixed], block(x, who)[:, fixed:]], dim=1) if fixed else block(x, who)
         return self.norm(x)
 
     def _beside_context(self, view: View) -> tuple[Tensor, Tensor]:
@@ -137,7 +143,7 @@ class MaeDecoder(Head):
         queries = self._token(context).expand(m, j, t, -1)
         x = torch.cat([context[:, None].expand(-1, j, -1, -1), queries], dim=2).flatten(0, 1)
         places = torch.cat([places.expand(m, -1, -1)[:, None].expand(-1, j, -1, -1), asked], dim=2).flatten(0, 1)
-        x = self._run(x, places, self._valid(view, p)).unflatten(0, (m, j))
+        x = self._run(x, places, self._valid(view, p), context.shape[1]).unflatten(0, (m, j))
         n = x.shape[2] - t
         return x[:, :, p:n], x[:, :, n:]
 

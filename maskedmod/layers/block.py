@@ -25,7 +25,7 @@ class BlockSettings:
     norm: Literal["layer", "rms"] = "layer"
     eps: float = 1e-6
     place: Literal["pre", "post"] = "pre"
-    activation: Literal["gelu", "gelu_tanh", "relu", "swiglu"] = "gelu"
+    activation: Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "swiglu"] = "gelu"
     layer_scale: float | None = None
     dropout: float = 0.0
     attention_dropout: float = 0.0
@@ -43,7 +43,8 @@ def make_norm(kind: str, width: int, eps: float) -> nn.Module:
 
 
 class Mlp(nn.Module):
-    """``fc2(act(fc1(x)))``; SwiGLU (Shazeer 2020) gates with a second projection inside fc1."""
+    """``fc2(act(fc1(x)))``; SwiGLU (Shazeer 2020) gates with a second projection inside fc1; quick_gelu is ``x sigmoid(1.702 x)``
+    (Hendrycks & Gimpel 2016, section 2; CLIP)."""
 
     def __init__(self, s: BlockSettings) -> None:
         super().__init__()
@@ -59,6 +60,8 @@ class Mlp(nn.Module):
             h = F.silu(gate) * up
         elif self.activation == "relu":
             h = F.relu(h)
+        elif self.activation == "quick_gelu":
+            h = h * torch.sigmoid(1.702 * h)
         else:
             h = F.gelu(h, approximate="tanh" if self.activation == "gelu_tanh" else "none")
         return F.dropout(self.fc2(F.dropout(h, self.dropout, self.training)), self.dropout, self.training)

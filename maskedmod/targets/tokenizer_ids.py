@@ -8,11 +8,12 @@ from torch import Tensor
 
 from maskedmod.context import Step
 from maskedmod.targets import Target
-from maskedmod.tokens import Spec, Where
+from maskedmod.tokens import Spec, Where, take
 
 
 class TokenizerIds(Target):
-    """The word that ``teacher=tokenizer`` writes for every token (Mole-BERT, Xia et al. 2023, section 3.2).
+    """The word that a tokenizer writes for every token, ``teacher=tokenizer`` or ``teacher=pretrained`` with the run of one
+    (Mole-BERT, Xia et al. 2023, section 3.2; BEiT, Bao et al. 2022, section 2.3).
 
     ``labels``: ``codes``, the nearest vector of the codebook, as the paper has it; ``argmax``, the place of the largest value
     in the tokenizer's output, which never looks at the codebook, as the released code does. ``vocab``: number of
@@ -29,9 +30,11 @@ class TokenizerIds(Target):
         self.labels, self.width = labels, vocab
 
     def forward(self, step: Step, view: str, where: Where) -> Tensor:
-        """-> int64 ``[T]``."""
+        """-> int64 ``[M, J, T]``, packed ``[T]``."""
         teacher = step.views[view].teacher
-        if teacher is None or "codes" not in teacher.taps or where.index is None or where.index.ndim != 1:
-            raise ValueError("target=tokenizer_ids describes packed tokens by teacher=tokenizer")
+        if teacher is None or "codes" not in teacher.taps or where.index is None:
+            raise ValueError("target=tokenizer_ids describes tokens by the codes of teacher=tokenizer, or of a pretrained one")
         ids = teacher.taps["codes"] if self.labels == "codes" else teacher.taps["vectors"].argmax(-1)
+        if ids.ndim > 1:
+            return take(ids, where.index)
         return ids[where.index % len(ids)]  # packed rows are the batch once for every mask

@@ -10,6 +10,7 @@ from torch import nn
 
 from maskedmod.apply import Seen
 from maskedmod.context import Context
+from maskedmod.modality import Modality
 from maskedmod.tokens import Latent
 
 
@@ -26,6 +27,9 @@ class Teacher(nn.Module, ABC):
     @abstractmethod
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
         """Encode without gradient."""
+
+    def bind(self, modality: Modality) -> None:
+        """Called once when the model is built; for teachers that read tokens in another way than the student."""
 
     def update(self, student: nn.Module, ctx: Context) -> None:
         """Called once after every optimiser step; nothing to do for a frozen teacher."""

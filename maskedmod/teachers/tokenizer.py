@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from maskedmod.apply import Seen
 from maskedmod.encoders import Encoder
 from maskedmod.encoders.gin_codes import GinCodes
+from maskedmod.encoders.transformer import Transformer
+from maskedmod.encoders.vq_transformer import VqTransformer
 from maskedmod.teachers import Teacher
 from maskedmod.tokens import Latent, Spec
 
@@ -15,14 +17,14 @@ from maskedmod.tokens import Latent, Spec
 class Tokenizer(Teacher):
     """The encoder of an earlier run, whatever its recipe was, which sees everything and never changes.
 
-    ``checkpoint``: the folder of that run (``recipe=mole_bert_tokenizer``); ``random``: codes of a network that learned nothing,
-    of the student's size, for trying out. UserError when nothing is named, and for a run that has no codebook.
+    ``checkpoint``: the folder of that run (``recipe=mole_bert_tokenizer``, ``recipe=vq_kd``); ``random``: codes of a network
+    that learned nothing, of the student's size, for trying out. UserError when nothing is named, and for a run without codebook.
     """
 
     def __init__(self, spec: Spec, student: Encoder, checkpoint: str | None = None) -> None:
         super().__init__()
         if checkpoint is None:
-            raise ValueError("teacher.checkpoint is missing: name the run folder of a tokenizer (recipe=mole_bert_tokenizer)")
+            raise ValueError("teacher.checkpoint is missing: name the run of a tokenizer (recipe=mole_bert_tokenizer or vq_kd)")
         self.encoder = (_untrained(spec, student) if checkpoint == "random" else _trained(checkpoint)).requires_grad_(False)
         self.width = self.encoder.width
 
@@ -37,15 +39,17 @@ class Tokenizer(Teacher):
         return self.encoder(seen, [tap for tap in taps if tap.startswith("block")])
 
 
-def _trained(checkpoint: str) -> GinCodes:
+def _trained(checkpoint: str) -> Encoder:
     from maskedmod.zoo.load import load
 
     encoder = load(checkpoint).model.encoder
-    if not isinstance(encoder, GinCodes):
+    if not hasattr(encoder, "book"):
         raise ValueError(f"teacher.checkpoint={checkpoint} has the encoder {type(encoder).__name__}, which has no codebook")
     return encoder
 
 
-def _untrained(spec: Spec, student: Encoder) -> GinCodes:
+def _untrained(spec: Spec, student: Encoder) -> Encoder:
     embed = student.get_submodule("embed")
+    if isinstance(student, Transformer):
+        return VqTransformer(spec, lambda width: copy.deepcopy(embed), student.depth(), student.width, student.heads)
     return GinCodes(spec, lambda width: copy.deepcopy(embed), len(student.units()), student.width)

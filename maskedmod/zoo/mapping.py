@@ -15,9 +15,10 @@ Change = Callable[[Tensor], Tensor]
 @dataclass(frozen=True)
 class Rule:
     """Keys that match ``pattern`` in full go to ``to`` (groups as ``\\1``; several names: a copy each), changed by ``change``.
-    ``part``: this is one of several tensors that are put together along their first axis, in the order of their parts.
+    ``part``: this is one of several tensors that are put together along ``axis``, in the order of their parts.
     ``unneeded``: they are known and go nowhere, for this reason. ``altered``: what ``change`` does to the numbers, where it does
-    more than to order them. ``keep``: ``change`` cannot be undone, so the tensor of the file is kept for writing it back."""
+    more than to order them. ``keep``: ``change`` cannot be undone, so the tensor of the file is kept for writing it back.
+    ``also``: further tensors that are made of it, by name."""
 
     pattern: str
     to: str | tuple[str, ...] = ()
@@ -26,6 +27,8 @@ class Rule:
     unneeded: str = ""
     altered: str = ""
     keep: bool = False
+    axis: int = 0
+    also: tuple[tuple[str, Change], ...] = ()
 
 
 @dataclass
@@ -45,7 +48,7 @@ def convert(weights: Mapping[str, Tensor], rules: Iterable[Rule]) -> Converted:
     """Send every key through the first rule that fits it. Linear in the tensors, so gradients can be sent through as well."""
     compiled = [(re.compile(rule.pattern), rule) for rule in rules]
     out = Converted()
-    parts: dict[str, dict[int, Tensor]] = {}
+    parts: dict[tuple[str, int], dict[int, Tensor]] = {}
     for key, tensor in weights.items():
         found = next(((match, rule) for pattern, rule in compiled if (match := pattern.fullmatch(key))), None)
         if found is None:
@@ -61,13 +64,14 @@ def convert(weights: Mapping[str, Tensor], rules: Iterable[Rule]) -> Converted:
         if rule.altered:
             out.altered[key] = rule.altered
         changed = tensor if rule.change is None else rule.change(tensor)
+        out.state.update({match.expand(name): make(tensor) for name, make in rule.also})
         for to in (rule.to,) if isinstance(rule.to, str) else rule.to:
             if rule.part is None:
                 out.state[match.expand(to)] = changed
             else:
-                parts.setdefault(match.expand(to), {})[rule.part] = changed
-    for name, pieces in parts.items():
-        out.state[name] = torch.cat([pieces[number] for number in sorted(pieces)])
+                parts.setdefault((match.expand(to), rule.axis), {})[rule.part] = changed
+    for (name, axis), pieces in parts.items():
+        out.state[name] = torch.cat([pieces[number] for number in sorted(pieces)], axis)
     return out
 
 

@@ -24,11 +24,15 @@ CONFIG: dict[str, str] = {}
 
 HEAD = "objectives.main.head"
 PATCH, BLOCKS, FC1 = r"patch_embed\.proj\.weight", r"blocks\.(\d+)\..*", r"blocks\.0\.mlp\.fc1\.weight"
+FOREIGN = ("reg_token", "norm_pre.", "fc_norm.", "rel_pos_bias.", "head.", "blocks.0.ls1.")
+"""Other Vision Transformers have these beside the same keys."""
 DECODER_BLOCKS, DECODER_FC1 = r"decoder_blocks\.(\d+)\..*", r"decoder_blocks\.0\.mlp\.fc1\.weight"
 
 
 def matches(weights: Weights) -> bool:
     encoder = {"cls_token", "pos_embed", "patch_embed.proj.weight", "norm.weight"} <= set(weights)
+    if "decoder_embed.weight" not in weights and any(key.startswith(FOREIGN) for key in weights):
+        return False
     return encoder and ("decoder_embed.weight" in weights or "mask_token" not in weights)
 
 

@@ -111,6 +111,11 @@ def patch_rules(at: str, to: str = "encoder.embed") -> list[Rule]:
     return [Rule(rf"{at}\.weight", f"{to}.weight", patch_rows), Rule(rf"{at}\.bias", f"{to}.bias")]
 
 
+def bare_patch_rule(at: str, to: str = "encoder.embed") -> Rule:
+    """A patch convolution without bias: ours is zero."""
+    return Rule(at, f"{to}.weight", patch_rows, also=((f"{to}.bias", lambda x: x.new_zeros(len(x))),))
+
+
 def linear_rules(at: str, to: str) -> list[Rule]:
     """A linear map or norm."""
     return [Rule(rf"{at}\.(weight|bias)", rf"{to}.\1")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskedmod.zoo.writers import vit
 from maskedmod.zoo.writers.vit import HEAD, Parts
-from maskedmod.zoo.writing import Writer, Written
+from maskedmod.zoo.writing import Writer, Written, unusual
 
 if TYPE_CHECKING:
     from maskedmod.api.loaded import Loaded
@@ -118,7 +118,8 @@ def _decodes(p: Parts, windows: bool) -> bool:
     only = len(p.loaded.model.objectives) == 1
     same_eps = p.head_arguments.get("eps", 1e-6) == p.eps and p.head_arguments.get("qkv_bias", "all") == "all"
     trained = not any(key.startswith(f"{HEAD}.") for key in p.loaded.report.untrained)
-    mine = p.head == "mae_decoder" and p.target == "raw" and not p.head_arguments.get("refill", False)
+    odd = unusual(p.head_arguments, {"refill": False, "every_block": False, "embed": True, "prompting": False})
+    mine = p.head == "mae_decoder" and p.target == "raw" and not odd
     return mine and plain and only and same_eps and trained and p.encoder.get("sees", "visible") == "visible"
 
 
