@@ -108,7 +108,7 @@ class Row:
     number: int
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return np.asarray(_opened(self.path)[self.array][self.number], dtype)
+        return np.asarray(_kept(self.path, self.array)[self.number], dtype)
 
 
 class ArrayRecords(Sequence[Record]):
@@ -135,15 +135,18 @@ class ArrayRecords(Sequence[Record]):
         return Record(Row(table.path, self.array, row), f"{table.path} row {row}", label)
 
 
-_OPEN: dict[tuple[int, Path], Any] = {}
-"""Files by process and path: worker processes open their own."""
+WHOLE_BYTES = 1 << 28
+"""An array up to this size is read at once and kept: of a compressed one every row would cost a whole chunk."""
+_KEPT: dict[tuple[int, Path, str], Any] = {}
+"""Arrays, and open ones that are too large, by process: worker processes open their own."""
 
 
-def _opened(path: Path) -> Any:
-    key = (os.getpid(), path)
-    if key not in _OPEN:
-        _OPEN[key] = require("h5py", "points").File(path, "r")
-    return _OPEN[key]
+def _kept(path: Path, array: str) -> Any:
+    key = (os.getpid(), path, array)
+    if key not in _KEPT:
+        found = require("h5py", "points").File(path, "r")[array]
+        _KEPT[key] = found[()] if found.nbytes <= WHOLE_BYTES else found
+    return _KEPT[key]
 
 
 def _table(path: Path, data: str, label: str) -> Table:

@@ -7,9 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-
 from maskedmod.modalities.points.geometry import farthest_points, group_points, nearest_points, take_points
+from torch import Tensor
 
 CASES = 200
 

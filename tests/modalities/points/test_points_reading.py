@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from maskedmod.modalities.points.formats.pcd import _unpacked
 from maskedmod.modalities.points.reading import Part, read_cloud, read_shape
 from maskedmod.modalities.points.surface import sample_surface
+
 from maskedmod.modality import BadSample, Record, changes
 from tests.conftest import shared
 
