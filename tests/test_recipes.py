@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from maskedmod import recipe_file
+from maskedmod import catalog, recipe_file
 from maskedmod.build import build_model
 from maskedmod.config import resolve
 from maskedmod.context import Context, step_seed
+from maskedmod.layering import chosen
 from maskedmod.model import MaskedModel
 
 SMALL = [
@@ -58,7 +59,10 @@ def five_steps(model: MaskedModel, batch: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", recipe_file.names())
 def test_recipe_trains(name: str) -> None:
     torch.manual_seed(0)
-    model = build_model(resolve([f"recipe={name}", "preset=demo", "encoder.depth=3", "encoder.width=48", "encoder.heads=4"]))
+    whole = resolve([f"recipe={name}", "preset=demo"])
+    known = {argument.name for argument in catalog.entry("encoder", str(chosen(whole["encoder"]))).arguments}
+    sizes = [f"encoder.{key}={value}" for key, value in {"depth": 3, "width": 48, "heads": 4}.items() if key in known]
+    model = build_model(resolve([f"recipe={name}", "preset=demo", *sizes]))
     five_steps(model, samples(model))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskedmod.apply import Seen
+from maskedmod.layers.categories import CategoryEmbedding
 from maskedmod.layers.graph import Incoming, incoming, neighbour_sum, sparse_rows
 from maskedmod.layers.linear import linear
 from maskedmod.tokens import Layout, Spec, Tokens
@@ -118,26 +119,41 @@ class NodeRows:
         return out.index_copy(0, at, linear(kept, weight * self.token))
 
 
+def projected(x: Tensor | NodeRows, weight: Tensor, rate: float, training: bool) -> Tensor:
+    """``dropout(x) @ weight.T``."""
+    return x.project(weight, rate, training) if isinstance(x, NodeRows) else linear(dropout(x, rate, training), weight)
+
+
+def through(
+    layers: Iterable[nn.Module], x: Tensor | NodeRows, edges: Incoming, taps: Sequence[str]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Layer after layer over the same edges -> output of the last one and what was tapped: ``block.i``, counted from either
+    end."""
+    outputs: list[Tensor] = []
+    for layer in layers:
+        x = layer(x, edges)
+        assert isinstance(x, Tensor)
+        outputs.append(x)
+    names = {f"block.{i}": out for n in (0, -len(outputs)) for i, out in enumerate(outputs, n)}
+    return outputs[-1], {tap: names[tap] for tap in taps if tap in names}
+
+
 class NodeInput(nn.Module):
     """What the first layer of a graph network reads: a node's values, or the embedding of its categories.
 
     ``width`` is that of its rows. Values are hidden by a learned vector among them, which starts at 0 (GraphMAE, Hou et al. 2022,
-    section 3.1); categories by the last id of the first one and 0 in the others (Hu et al. 2020, appendix C).
+    section 3.1); categories by the ids of a hidden thing (Hu et al. 2020, appendix C).
     """
 
     def __init__(self, spec: Spec, embedding: Callable[[int], nn.Module], width: int, hides: bool) -> None:
         super().__init__()
-        self.mask_id = None if spec.vocab is None else spec.vocab - 1
-        self.width = spec.values if spec.vocab is None else width
-        self.embed = None if spec.vocab is None else embedding(width)
-        self.mask_token = nn.Parameter(torch.zeros(self.width)) if hides and self.embed is None else None
+        embed = embedding(width) if spec.categories else None
+        assert embed is None or isinstance(embed, CategoryEmbedding)
+        self.embed, self.width = embed, width if spec.categories else spec.values
+        self.mask_token = nn.Parameter(torch.zeros(self.width)) if hides and embed is None else None
 
     def forward(self, seen: Seen) -> NodeRows:
         values, hidden = seen.tokens.values, seen.hidden
         if self.embed is None:
             return NodeRows(values.float(), hidden, self.mask_token)
-        if hidden is not None:
-            assert self.mask_id is not None
-            values = values.masked_fill(hidden[:, None], 0)
-            values[:, 0] = values[:, 0].masked_fill(hidden, self.mask_id)
-        return NodeRows(self.embed(values))
+        return NodeRows(self.embed(self.embed.hide(values, hidden)))
