@@ -33,6 +33,8 @@ SHORT = [
     *("train.batch_size=4", "train.tensorboard=false", "encoder.depth=2", "encoder.width=32", "encoder.heads=2"),
 ]
 SHORT_DECODER = ["head.depth=1", "head.width=32", "head.heads=2"]
+SPOKEN_OF = ("mae", "esm2", "bert", "graph_mae")
+"""Runs that later commands of a page use."""
 _RUN: set[tuple[str, ...]] = set()
 """Training commands that stand on several pages run once."""
 
@@ -151,7 +153,7 @@ def _follow(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
             resolve(rest)
         return
     if verb == "train":
-        named = bool({"out=runs/mae", "out=runs/esm2", "out=runs/bert"} & set(rest))  # the run that later commands of a page speak of
+        named = bool({f"out=runs/{name}" for name in SPOKEN_OF} & set(rest))
         if tuple(rest) in _RUN and not named:
             return
         _RUN.add(tuple(rest))

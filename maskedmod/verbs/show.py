@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from maskedmod.config import resolve, stages
+from maskedmod.errors import UserError
 from maskedmod.recipe_file import dump
 
 
@@ -26,7 +27,10 @@ def figures(tree: dict[str, Any], of: str = "") -> list[str]:
     """Lines with the parameters and the cost of a step."""
     from maskedmod.estimate import count_cost, count_parameters, meta_model
 
-    model = meta_model(tree)
+    try:
+        model = meta_model(tree)
+    except UserError as error:  # sizes that only the data tell
+        return [f"# parameters{of}: not counted ({error})"]
     parameters = count_parameters(model)
     parts = [f"encoder {parameters.encoder:,}", f"heads {parameters.heads:,}"]
     if parameters.teacher:
