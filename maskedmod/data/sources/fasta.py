@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from maskedmod.data.fasta import FastaIndex, index_file, name_of
+from maskedmod.data.residue_labels import ResidueLabels
 from maskedmod.data.sources import VALIDATION, Records, Source, Split, split_by_share
 from maskedmod.errors import UserError
 from maskedmod.modality import Modality, Record
@@ -29,6 +30,8 @@ class Fasta(Source):
     beside others that begin with train; else a share ``val_fraction`` chosen by a hash of each record's name, so that records of
     one name stay together (0: none).
     ``label``: a regular expression searched for in the header, whose first group is the label, such as ``(\\w)\\.``; null: none.
+    ``residues``: a FASTA file with a letter for every residue, which are then the labels; its headers too are looked through
+    for ``val_pattern``. ``known``: another one, with 0 at residues whose label does not count. See ``ResidueLabels``.
     Files are read through once to find where records lie (24 bytes of memory each); what is unusual in them is counted and said.
     """
 
@@ -39,8 +42,13 @@ class Fasta(Source):
         val_pattern: str | None = None,
         val_fraction: float = 0.05,
         label: str | None = None,
+        residues: str | None = None,
+        known: str | None = None,
     ) -> None:
         super().__init__()
+        if (label is not None and residues is not None) or (known is not None and residues is None):
+            raise UserError("data.label and data.residues are two kinds of labels, and data.known belongs to data.residues")
+        self.residues, self.known = residues, known
         self.path, self.val_path, self.val_pattern, self.val_fraction = path, val_path, val_pattern, val_fraction
         self.label = None if label is None else expression(label)
         self._splits: dict[Split, FastaRecords] | None = None
@@ -92,19 +100,29 @@ class Fasta(Source):
                 self.note(
                     f"{index.path}: of {len(index)} records, {', '.join(f'{n} with {what}' for what, n in index.odd.items())}"
                 )
-        return FastaRecords(indices, self.label)
+        return FastaRecords(indices, self.label, residues=self._residue_labels)
+
+    @cached_property
+    def _residue_labels(self) -> ResidueLabels | None:
+        return None if self.residues is None else ResidueLabels(self.residues, self.known)
 
 
 class FastaRecords(Sequence[Record]):
     """Records of files, read when asked for."""
 
-    def __init__(self, files: list[FastaIndex], label: re.Pattern[str] | None, rows: Sequence[int] | None = None) -> None:
-        self.files, self.label = files, label
+    def __init__(
+        self,
+        files: list[FastaIndex],
+        label: re.Pattern[str] | None,
+        rows: Sequence[int] | None = None,
+        residues: ResidueLabels | None = None,
+    ) -> None:
+        self.files, self.label, self.residues = files, label, residues
         self.offsets = np.cumsum([0, *(len(index) for index in files)])
         self.rows = range(int(self.offsets[-1])) if rows is None else np.asarray(rows, np.int64)
 
     def subset(self, rows: Sequence[int]) -> FastaRecords:
-        return FastaRecords(self.files, self.label, rows)
+        return FastaRecords(self.files, self.label, rows, self.residues)
 
     @cached_property
     def lengths(self) -> np.ndarray[Any, Any]:
@@ -116,9 +134,11 @@ class FastaRecords(Sequence[Record]):
         return len(self.rows)
 
     def header(self, index: int) -> str:
-        """Header of a record without ``>``."""
+        """Header of a record without ``>``, with that of its residues' labels where it has such."""
         file, place = self._locate(index)
-        return file.read(place)[0]
+        header = file.read(place)[0]
+        more = None if self.residues is None else self.residues.header(name_of(header), f"{file.path} record {name_of(header)}")
+        return header if more is None else f"{header} {more}"
 
     def __getitem__(self, index: Any) -> Any:
         file, place = self._locate(index)
@@ -126,8 +146,13 @@ class FastaRecords(Sequence[Record]):
         name = name_of(header) or f"number {place}"
         before = file.repeats.get(place, 0)
         key = f"{file.path} record {name}" + (f" ({before + 1})" if before else "")
+        return Record(letters, key, self._label(header, key), {"length": len(letters), "header": header})
+
+    def _label(self, header: str, key: str) -> Any:
+        if self.residues is not None:
+            return self.residues.of(name_of(header), key)
         found = None if self.label is None else self.label.search(header)
-        return Record(letters, key, None if found is None else found.group(1), {"length": len(letters), "header": header})
+        return None if found is None else found.group(1)
 
     def _locate(self, index: int) -> tuple[FastaIndex, int]:
         if not 0 <= index < len(self.rows):
