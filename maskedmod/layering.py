@@ -29,6 +29,8 @@ def lay_over(tree: dict[str, Any], layer: dict[str, Any], where: str) -> None:
             tree[key] = _merged(tree.get(key) or {}, _dict(value, f"{where}{key}"))
         elif key == "stages":
             tree[key] = _stages(value, where)
+        elif key == "init":
+            tree[key] = _init(tree.get(key), value, where)
         else:
             tree[key] = value
 
@@ -112,6 +114,14 @@ def _stages(value: Any, where: str) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(stage, dict) for stage in value):
         raise UserError(f"{where}stages expects a list of {{name: ..., overrides}}, got {value!r}")
     return value
+
+
+def _init(old: Any, value: Any, where: str) -> Any:
+    """A checkpoint, or ``{checkpoint: ..., resize: ..., channels: ...}``; another checkpoint drops the old rules."""
+    if value is None or isinstance(value, str):
+        return value
+    before = {"checkpoint": old} if isinstance(old, str) else old or {}
+    return {**before, **_dict(value, f"{where}init")}
 
 
 def _merged(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:

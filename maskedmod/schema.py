@@ -104,6 +104,10 @@ def _check_scalars(tree: dict[str, Any]) -> None:
         raise UserError(f"seed: expected an integer from 0 to 2**63 - 1, got {seed!r}")
     if tree.get("resume", "auto") not in ("auto", "never"):
         raise unknown("value", str(tree["resume"]), ("auto", "never"), "of resume")
+    if isinstance(tree.get("init"), dict):
+        from maskedmod.train.initial import Start
+
+        Start.of(tree["init"])
 
 
 def _check_slots(tree: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ import torch
 from maskedmod.errors import UserError
 from maskedmod.model import MaskedModel
 from maskedmod.train.folder import add_facts, open_run, write
-from maskedmod.train.initial import start_from
+from maskedmod.train.initial import Start, start_from
 from maskedmod.train.parallel import Parallel, processes
 from maskedmod.train.settings import TrainSettings
 from maskedmod.train.trainer import Trainer
@@ -78,7 +78,7 @@ def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, 
     model = build_model(tree, modality)
     lines = list(getattr(source, "notes", []))
     if tree.get("init") and not (out / "checkpoints").exists():
-        lines += start_from(model, tree["init"]).lines(str(tree["init"]))
+        lines += start_from(model, tree["init"]).lines(Start.of(tree["init"]).checkpoint)
     shared: dict[str, Any] = {
         "rank": parallel.rank, "world": parallel.world, "workers": settings.workers, "bad": settings.bad_samples,
         "bad_path": out / "bad_samples.jsonl", "batch_tokens": settings.part_tokens(parallel.world),

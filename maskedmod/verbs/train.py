@@ -11,7 +11,8 @@ Trains a recipe into a run folder. With no data named it means preset=demo: smal
 out=DIR        run folder (default: a new runs/RECIPE)
 seed=0         first weights, order of the data, masks
 resume=auto    auto: go on from the newest checkpoint in out; never: stop when there is one
-init=PATH      start from the weights of a run or a file
+init=NAME      start from the weights of a run, a file or a checkpoint on the hub; init.resize=bicubic|bilinear|nearest fits
+               positions and patches to another size, init.channels=mean|sum|repeat to other channels
 train.*        epochs, steps, batch_size, lr, precision, log_every, checkpoint_every, ...: `maskedmod show recipe=NAME` lists all
 A block is swapped by its name (mask=block) and set by its arguments (mask.ratio=0.4); `maskedmod ls blocks` lists them.
 """
