@@ -73,5 +73,5 @@ def _packed(objective: Objective, step: Step, at: str) -> Prediction:
     empty = goal.new_full((n,), -1) if discrete else goal.new_full((n, goal.shape[-1]), torch.nan)
     owner, zeros = view.tokens.layout.segments()[index], wrong.new_zeros(view.tokens.batch)
     error = zeros.index_add(0, owner, wrong) / zeros.index_add(0, owner, torch.ones_like(wrong))
-    parts = (masked, values, empty.index_copy(0, index, goal), error)
-    return Prediction(view.tokens, *(part.cpu() for part in parts), discrete)
+    target = empty.index_copy(0, index, goal)
+    return Prediction(view.tokens, masked.cpu(), values.cpu(), target.cpu(), error.cpu(), discrete)
