@@ -28,7 +28,8 @@ class PointPyramid(Encoder):
     nothing of what is hidden is seen, but for a BatchNorm's statistics in training. ``widths``, ``depths``: of every level,
     finest first. ``local_radius``: a token of a level attends to those nearer than this (paper: 0.32, 0.64, 1.28, which the
     released code switches off in pre-training); null: to all. ``drop_path``: rate at the last block, linear in depth over all.
-    The latent's tokens are the visible ones of the coarsest level; ``levels`` has those of every level, normed.
+    The latent's tokens are the visible ones of the coarsest level; ``levels`` has those of every level, normed from level
+    ``normed`` on: a norm that no head reads would learn nothing.
     """
 
     sees: Sees = "full"
@@ -41,6 +42,7 @@ class PointPyramid(Encoder):
         depths: tuple[int, ...] = (5, 5, 5),
         heads: int = 6,
         local_radius: tuple[float, ...] | None = None,
+        normed: int = 0,
         mlp_ratio: float = 4.0,
         qkv_bias: QkvBias = "none",
         drop_path: float = 0.0,
@@ -60,7 +62,9 @@ class PointPyramid(Encoder):
         for width, depth in zip(widths, depths, strict=True):
             settings = BlockSettings(width, heads, mlp_ratio, qkv_bias, eps=eps)
             self.stages.append(nn.ModuleList(Block(settings, next(rates)) for _ in range(depth)))
-        self.norms = nn.ModuleList(make_norm("layer", width, eps) for width in widths)
+        self.norms = nn.ModuleList(
+            nn.Identity() if level < normed else make_norm("layer", width, eps) for level, width in enumerate(widths)
+        )
         initialise(self, init, init_std)
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:

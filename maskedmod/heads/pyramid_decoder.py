@@ -23,7 +23,7 @@ class PyramidDecoder(Head):
     The coarsest level gets mask tokens at hidden places and blocks. Each finer one takes the values above it at the three
     nearest places, puts them beside the encoder's own visible tokens (0 where hidden), and goes through a residual layer and
     blocks. Widths are the encoder's. ``depths``: blocks of each level, coarsest first; their number is that of the levels
-    walked. ``up_blocks``: residual layers of each step down. ``values``: numbers predicted per token, null: as many as the target
+    walked. ``up_blocks``: residual layers of each step down. ``outputs``: numbers predicted per token, null: as many as the target
     has; the released Point-M2AE predicts 48, 16 points, for groups of 8.
     """
 
@@ -33,7 +33,7 @@ class PyramidDecoder(Head):
         depths: tuple[int, ...] = (1, 1),
         up_blocks: tuple[int, ...] = (1,),
         heads: int = 6,
-        values: int | None = None,
+        outputs: int | None = None,
         mlp_ratio: float = 4.0,
         qkv_bias: QkvBias = "none",
         drop_path: float = 0.0,
@@ -55,7 +55,7 @@ class PyramidDecoder(Head):
         steps = zip(widths, widths[1:], up_blocks, strict=False)
         self.ups = nn.ModuleList(Propagation(coarse, fine, count) for coarse, fine, count in steps)
         self.norm = make_norm("layer", widths[-1], eps)
-        self.pred = nn.Linear(widths[-1], spec.target if values is None else values)
+        self.pred = nn.Linear(widths[-1], spec.target if outputs is None else outputs)
         initialise(self, init)
         self.mask_token = nn.Parameter(torch.randn(widths[0]) * 0.02)
 

@@ -101,7 +101,7 @@ class PositionMlp(nn.Module):
 
     def forward(self, pos: Tensor, grid: tuple[int, ...] | None = None) -> Tensor:
         """pos ``[..., A]`` -> ``[..., width]``."""
-        return self.fc2(nn.functional.gelu(self.fc1(pos.float())))  # type: ignore[no-any-return]
+        return self.fc2(nn.functional.gelu(self.fc1(pos.to(self.fc1.weight.dtype))))  # type: ignore[no-any-return]
 
 
 class Rotary(nn.Module):

@@ -27,5 +27,5 @@ class Points(Target):
         return take(step.views[view].source.values, where.index).float().flatten(where.index.ndim)
 
     def restore(self, values: Tensor, view: View) -> Tensor:
-        """Predictions ``[M, N, S * axes]`` as token values ``[M, N, S, axes]``."""
-        return values.reshape(*values.shape[:2], *view.rows.values.shape[2:])
+        """Predictions ``[M, N, S * axes]`` as token values ``[M, N, S, axes]``; S need not be that of the groups."""
+        return values.unflatten(-1, (-1, view.rows.values.shape[-1]))

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from maskedmod.context import Context
 from maskedmod.errors import UserError
 from maskedmod.modality import Modality, Panel, Record
+from maskedmod.pyramid import Pyramid
 from maskedmod.tokens import Spec, Tokens
 
 from .formats import Array
 from .geometry import group_points
 from .pointnet import MiniPointNet
 from .reading import READERS, Centre, Part, read_cloud
+from .scales import check_scales, scales
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,11 @@ class Points(Modality):
     up to this become no centre, as in the reference's operator; null: any may.
     ``centre``: where coordinates count from, centroid (mean of the points), box (middle of the extent) or none; ``scale``:
     sphere divides by the largest distance from there, none.
+    ``coarser``: number of groups and group size of further levels, each of which groups the centres of the one before; ``level``:
+    the one that is masked and predicted, 0 = the finest (Point-M2AE, Zhang et al. 2022, section 3.1: 1 of 3).
     ``mesh``: surface takes points evenly on a mesh's faces, vertices its corners. ``drop_nan``: points that are not finite are
-    left out; else they make a bad sample. Raises UserError for sizes that contradict one another.
+    left out; else they make a bad sample. ``pointnet``: widths inside the embedding of a group. Raises UserError for sizes that
+    contradict one another.
     """
 
     extensions: ClassVar[tuple[str, ...]] = tuple(READERS)
@@ -56,18 +61,24 @@ class Points(Modality):
         scale: Literal["sphere", "none"] = "sphere",
         mesh: Literal["surface", "vertices"] = "surface",
         drop_nan: bool = False,
+        pointnet: tuple[int, int, int] = (128, 256, 512),
+        coarser: tuple[tuple[int, int], ...] = (),
+        level: int = 0,
     ) -> None:
         super().__init__()
         if not 1 <= group_size <= points or not 1 <= groups <= points:
             raise UserError(f"points={points}, groups={groups}, group_size={group_size}: neither may be above the points")
+        self.sizes, self.level = ((groups, group_size), *coarser), level
+        check_scales(self.sizes, level)
         self.part = Part(points, group_size, centre, mesh, drop_nan)
         self.groups, self.group_size, self.near_origin = groups, group_size, near_origin
-        self.centre, self.scale = centre, scale
+        self.centre, self.scale, self.pointnet = centre, scale, tuple(pointnet)
 
     @property
     def spec(self) -> Spec:
         """Groups of points, at coordinates."""
-        return Spec(values=self.group_size * 3, axes=3, patch=(self.group_size,), channels=3)
+        size = self.sizes[self.level][1]
+        return Spec(values=size * 3, axes=3, patch=(size,), channels=3)
 
     def read(self, record: Record) -> Array:
         """A path, an array or a mesh (see ``reading.read_shape``) -> float32 ``[points, 3]``."""
@@ -89,23 +100,36 @@ class Points(Modality):
         return self.augment(batch, ctx) if ctx.training and self.augment is not None else batch
 
     def tokenize(self, batch: dict[str, Any]) -> dict[str, Tokens]:
-        """``main``: values ``[B, G, S, 3]`` relative to each group's centre, pos float ``[B, G, 3]`` these centres."""
+        """``main``: values ``[B, G, S, 3]`` relative to each group's centre, pos float ``[B, G, 3]`` these centres; a Pyramid
+        where there are coarser levels."""
         points: Tensor = batch["points"]
+        if len(self.sizes) > 1:
+            return {"main": Pyramid.of(scales(points, self.sizes, self.near_origin), self.level)}
         found = group_points(points, self.groups, self.group_size, self.near_origin)
         return {"main": Cloud(found.local, found.centres, index=found.index, total=points.shape[1])}
 
     def embedding(self, width: int) -> nn.Module:
         """A small PointNet over the points of a group."""
-        return MiniPointNet(width)
+        first, middle, last = self.pointnet
+        return MiniPointNet(width, 3, first, middle, last)
 
     def untokenize(self, values: Tensor, tokens: Tokens) -> Tensor:
         """Points ``[B, P, 3]`` of the cloud from the groups that hold them (their mean where groups overlap); NaN where none
-        does. Predicted groups have no order of their points: take ``placed`` for these."""
-        assert isinstance(tokens, Cloud) and tokens.index is not None
-        index = tokens.index[: len(values)].flatten(1)[..., None].expand(-1, -1, 3)
+        does; of a coarser level the centres that it groups. Predicted groups have no order of their points: take ``placed`` for
+        these."""
+        found, total = self._made_of(tokens)
+        index = found[: len(values)].flatten(1)[..., None].expand(-1, -1, 3)
         laid = self.placed(values, tokens).flatten(1, 2)
-        empty = laid.new_full((len(values), tokens.total, 3), torch.nan)
+        empty = laid.new_full((len(values), total, 3), torch.nan)
         return empty.scatter_reduce(1, index, laid, "mean", include_self=False)
+
+    def _made_of(self, tokens: Tokens) -> tuple[Tensor, int]:
+        """Which points every group holds, and of how many."""
+        if isinstance(tokens, Pyramid):
+            below = tokens.levels[tokens.at - 1].pos.shape[1] if tokens.at else self.part.points
+            return tokens.levels[tokens.at].members, below
+        assert isinstance(tokens, Cloud) and tokens.index is not None
+        return tokens.index, tokens.total
 
     def placed(self, values: Tensor, tokens: Tokens) -> Tensor:
         """Token values ``[B, G, S, 3]`` or ``[B, G, S * 3]`` at their places in the cloud: ``[B, G, S, 3]``."""

@@ -23,6 +23,7 @@ CONFIG: dict[str, str] = {}
 
 AT = r"(?:base_model\.)?"
 HEAD = "objectives.main.head"
+NOT_READ = "the norm of a level that pre-training does not read, left as it was at the start"
 
 
 def matches(weights: Weights) -> bool:
@@ -36,18 +37,24 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     stages = parts.depth(weights, rf"{AT}h_decoder\.(\d+)\..*")
     up = [parts.depth(weights, rf"{AT}token_prop\.{i}\.extraction\.operation\.(\d+)\..*") for i in range(stages - 1)]
     down = [parts.depth(weights, rf"{AT}h_decoder\.{i}\.blocks\.(\d+)\..*") for i in range(stages)]
-    groups, sizes, level = settings["groups"], settings["group_sizes"], len(widths) - stages
+    groups, sizes, level = settings["groups"], settings["group_sizes"], _level(weights)
     coarser = [list(pair) for pair in zip(groups[1:], sizes[1:], strict=True)]
     points = {"points": settings["points"], "groups": groups[0], "group_size": sizes[0], "coarser": coarser, "level": level}
-    values = parts.tensor(weights, AT + r"rec_head\.bias").shape[0]
+    outputs = parts.tensor(weights, AT + r"rec_head\.bias").shape[0]
     return {
         "modality": {"points": points},
         "mask": {"multi_scale": {"ratio": settings["mask_ratio"], "spill": settings["spill"]}},
-        "encoder": {"point_pyramid": {"widths": widths, "depths": depths, "heads": settings["heads"]}},
+        "encoder": {"point_pyramid": {"widths": widths, "depths": depths, "heads": settings["heads"], "normed": level}},
         "target": {"points": {}},
-        "head": {"pyramid_decoder": {"depths": down, "up_blocks": up, "heads": settings["heads"], "values": values}},
+        "head": {"pyramid_decoder": {"depths": down, "up_blocks": up, "heads": settings["heads"], "outputs": outputs}},
         "loss": {"chamfer": {}},
     }
+
+
+def _level(weights: Weights) -> int:
+    """The level that is predicted."""
+    norms = parts.depth(weights, rf"{AT}h_encoder\.encoder_norms\.(\d+)\.weight")
+    return norms - parts.depth(weights, rf"{AT}h_decoder\.(\d+)\..*")
 
 
 def _numbered(weights: Weights, pattern: str, number: int) -> Tensor:
@@ -60,11 +67,12 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
         *_pool_rules(rf"{encoder}token_embed\.0", "encoder.embed"),
         *(
             rule
-            for i in range(1, len(settings.get("groups", SETTINGS["groups"])))
+            for i in range(1, parts.depth(weights, rf"{encoder}token_embed\.(\d+)\..*"))
             for rule in _pool_rules(rf"{encoder}token_embed\.{i}", f"encoder.merges.{i - 1}")
         ),
         *_position_rules(rf"{encoder}encoder_pos_embeds", "encoder.positions"),
         *_block_rules(rf"{encoder}encoder_blocks", "encoder.stages"),
+        *(Rule(rf"{encoder}encoder_norms\.{i}\.(?:weight|bias)", unneeded=NOT_READ) for i in range(_level(weights))),
         Rule(rf"{encoder}encoder_norms\.(\d+)\.(weight|bias)", r"encoder.norms.\1.\2"),
         parts.mask_token_rule(rf"{AT}mask_token", f"{HEAD}.mask_token"),
         *_position_rules(rf"{AT}decoder_pos_embeds", f"{HEAD}.positions"),
