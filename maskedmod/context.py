@@ -75,7 +75,7 @@ class View:
     @property
     def source(self) -> Tokens:
         """Tokens that indices of the mask point into with no copy: the B samples when dense, the tiled rows when packed."""
-        return self.rows if self.rows.layout.packed else self.tokens
+        return self.mask.source(self.rows) if self.rows.layout.packed else self.tokens
 
 
 @dataclass

@@ -19,6 +19,8 @@ def predict_packed(objective: Objective, name: str, step: Step, at: str) -> Reco
     that of a graph's visible nodes, and there is none of ids. ValueError where the target cannot be drawn."""
     view, discrete = step.views[at], objective.target.discrete
     where = view.mask.where(objective.region)
+    if len(view.mask.role) != len(view.rows.values):
+        raise ValueError("a mask that adds nodes has no picture")
     assert where.index is not None
     index = where.index[where.index < len(view.tokens.values)]
     goal = objective.target(step, at, replace(where, index=where.index))

@@ -206,6 +206,10 @@ class MaskSet:
         adds noise, or puts in what a generator drew."""
         return rows
 
+    def source(self, rows: Tokens) -> Tokens:
+        """Tokens that the indices of this mask point into: rows, with their true content; a subclass adds some."""
+        return rows
+
     def randomised(self, rows: Tokens, where: Tensor) -> Tokens:
         """Content of a random token of the batch at every place in ``where`` (drawn by torch's generator, seeded per step); a
         subclass puts in what it drew itself."""
