@@ -15,9 +15,9 @@ from maskedmod.tokens import PREDICT, VISIBLE, Layout, MaskSet, Relation, Spec, 
 
 @dataclass
 class Generated(MaskSet):
-    """A mask of a larger graph, in whose numbers all its lists are: the nodes of the batch and, behind those of each graph, copies
-    of some of them, hidden. ``nodes`` int64 ``[L + T]``: the node that each is or is a copy of. ``relation``, ``layout``: of the
-    larger graph. ``removed`` int64 ``[2, U]``: edges that were taken away, each once, from the later node to the earlier one.
+    """A mask of a larger graph, in whose numbers all its lists are: the nodes of the batch and, behind those of each graph,
+    copies of some of them, hidden. ``nodes`` int64 ``[L + T]``: the node that each is or is a copy of. ``relation``, ``layout``:
+    of the larger graph. ``removed`` int64 ``[2, U]``: edges that were taken away, each once, from the later node to the earlier.
     ``known`` int64 ``[2, E]``: all edges of the batch."""
 
     nodes: Tensor | None = None
