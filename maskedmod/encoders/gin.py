@@ -10,7 +10,17 @@ from torch import Tensor, nn
 from maskedmod.apply import Seen, Sees
 from maskedmod.encoders import Encoder
 from maskedmod.layers.graph import Incoming, neighbour_sum
-from maskedmod.layers.graph_parts import Activation, NodeInput, NodeNorm, dropout, edges_of, make_activation, make_node_norm
+from maskedmod.layers.graph_parts import (
+    Activation,
+    NodeInput,
+    NodeNorm,
+    dropout,
+    edges_of,
+    make_activation,
+    make_node_norm,
+    through,
+)
+from maskedmod.layers.linear import Linear
 from maskedmod.tokens import Latent, Spec
 
 
@@ -18,8 +28,8 @@ class Gin(Encoder):
     """GIN (Xu et al. 2019, eq. 4.1): ``h = MLP((1 + eps) h + sum of the neighbours' h)``, norm, activation.
 
     ``sees``: ``mask_token`` or ``corrupt`` put a learned vector at hidden nodes (GraphMAE), ``full`` hides nothing.
-    ``hidden``: width inside the MLP, null: as ``width``. ``norm``: none, layer or batch, inside the MLP (``mlp_norm``) and after
-    it. ``last``: activation after the last layer too. ``dropout``: of every layer's input. ``learn_eps``: else eps is 0.
+    ``norm``: none, layer or batch, inside the MLP and after it, as GraphMAE has it (Hou et al. 2022, released code). ``dropout``:
+    of every layer's input. ``learn_eps``: else eps is 0.
     """
 
     def __init__(
@@ -28,12 +38,9 @@ class Gin(Encoder):
         embedding: Callable[[int], nn.Module],
         depth: int = 5,
         width: int = 300,
-        hidden: int | None = None,
         sees: Sees = "corrupt",
         activation: Activation = "prelu",
         norm: NodeNorm = "batch",
-        mlp_norm: bool = True,
-        last: bool = True,
         dropout: float = 0.0,
         learn_eps: bool = False,
     ) -> None:
@@ -42,20 +49,14 @@ class Gin(Encoder):
             raise ValueError(f"depth {depth} and width {width} must be 1 or more")
         self.width, self.sees = width, sees
         self.input = NodeInput(spec, embedding, width, sees in ("mask_token", "corrupt"))
-        inside: NodeNorm = norm if mlp_norm else "none"
-        self.layers = nn.ModuleList()
-        for i in range(depth):
-            inputs = self.input.width if i == 0 else width
-            after: Activation = activation if last or i + 1 < depth else "none"
-            self.layers.append(GinLayer(inputs, hidden or width, width, activation, inside, dropout, learn_eps, norm, after))
+        inputs = [self.input.width] + [width] * (depth - 1)
+        self.layers = nn.ModuleList(
+            GinLayer(n, width, width, activation, norm, dropout, learn_eps, norm, activation) for n in inputs
+        )
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
         """Taps: ``block.i``, the output of layer i."""
-        x, edges = self.input(seen).dense(), edges_of(seen.tokens)
-        tapped: dict[str, Tensor] = {}
-        for i, layer in enumerate(self.layers):
-            x = layer(x, edges)
-            tapped.update({tap: x for tap in (f"block.{i}", f"block.{i - len(self.layers)}") if tap in taps})
+        x, tapped = through(self.layers, self.input(seen).dense(), edges_of(seen.tokens), taps)
         return Latent(x, seen.tokens.layout, index=seen.index, taps=tapped)
 
     def units(self) -> list[nn.Module]:
@@ -81,7 +82,7 @@ class GinLayer(nn.Module):
         super().__init__()
         self.dropout = dropout
         self.eps = nn.Parameter(torch.zeros(1)) if learn_eps else None
-        self.fc1, self.fc2 = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
+        self.fc1, self.fc2 = Linear(inputs, hidden), Linear(hidden, outputs)
         self.norm, self.activation = make_node_norm(norm, hidden), make_activation(activation)
         self.norm_after, self.activation_after = make_node_norm(norm_after, outputs), make_activation(activation_after)
 

@@ -23,7 +23,7 @@ class GraphDecoder(Head):
     2023, section 3.2): a learned vector stands at a share ``ratio`` of all nodes, drawn anew for each of ``views`` predictions,
     and the loss is their mean. Only the predicted nodes are computed, all with batch norm, whose
     statistics are those of all nodes. Edges that the encoder dropped are back.
-    ``hidden``: width inside a GIN's MLP, null: that of the encoder. ``norm``, ``activation``: inside the MLP.
+    ``norm``, ``activation``: inside a GIN's MLP, which is as wide as the encoder.
     """
 
     def __init__(
@@ -34,7 +34,6 @@ class GraphDecoder(Head):
         slope: float = 0.2,
         dropout: float = 0.2,
         attention_dropout: float = 0.1,
-        hidden: int | None = None,
         activation: Activation = "prelu",
         norm: NodeNorm = "batch",
         remask: Literal["zero", "random"] = "zero",
@@ -54,8 +53,10 @@ class GraphDecoder(Head):
         self.layer: GatLayer | GinLayer
         if kind == "gat":
             self.layer = GatLayer(spec.width, spec.target, GatSettings(heads, slope, dropout, attention_dropout))
+            if remask == "zero":  # it reads predicted nodes alone, which are 0
+                self.layer.target.requires_grad_(False)
         else:
-            self.layer = GinLayer(spec.width, hidden or spec.width, spec.target, activation, norm, dropout)
+            self.layer = GinLayer(spec.width, spec.width, spec.target, activation, norm, dropout)
 
     def forward(self, view: View, where: Where) -> Tensor:
         """-> ``[T, target]``, with several views ``[views, T, target]``."""

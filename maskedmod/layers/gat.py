@@ -60,7 +60,9 @@ class GatLayer(nn.Module):
         else:
             x = dropout(x.dense() if isinstance(x, NodeRows) else x, rate, self.training)
             out = (
-                self._sum_first(x, edges, rows) if self._few(x, edges) else self._project_first(linear(x, self.weight), edges, rows)
+                self._sum_first(x, edges, rows)
+                if self._few(x, edges)
+                else self._project_first(linear(x, self.weight), edges, rows)
             )
             if self.shortcut is not None:
                 out = out + self.shortcut(_of(x, rows))
@@ -85,12 +87,12 @@ class GatLayer(nn.Module):
         """From ``x`` ``[n, inputs]``."""
         heads = self.settings.heads
         by_head = self.weight.unflatten(0, (heads, -1))
-        onto_source = torch.einsum("hdf,hd->fh", by_head, self.source[0])
-        onto_target = torch.einsum("hdf,hd->fh", by_head, self.target[0])
+        onto = torch.cat([torch.einsum("hdf,hd->hf", by_head, end[0]) for end in (self.source, self.target)])
+        source, target = (x @ onto.t()).chunk(2, dim=1)
         many, place = edges.per_head(heads, shared=True)
-        weight = self._attention(x @ onto_source, _of(x, rows) @ onto_target, edges).flatten()[place]
-        sums = neighbour_sum(x, many, weight).unflatten(0, (edges.rows, heads))
-        return torch.cat([linear(sums[:, h], by_head[h]) for h in range(heads)], dim=1)
+        weight = self._attention(source, _of(target, rows), edges).flatten()[place]
+        sums = neighbour_sum(x, many, weight).unflatten(0, (heads, edges.rows))
+        return torch.cat([linear(of_head, by_head[h]) for h, of_head in enumerate(sums.unbind())], dim=1)
 
     def _attention(self, source: Tensor, target: Tensor, edges: Incoming) -> Tensor:
         """Weights ``[E, H]`` from logits of nodes ``[n, H]`` and rows ``[rows, H]``."""

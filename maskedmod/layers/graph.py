@@ -41,27 +41,31 @@ class Incoming:
         return self.start.diff()
 
     def per_head(self, heads: int, shared: bool) -> tuple[Incoming, Tensor]:
-        """The same for ``heads`` weights per edge: row ``r * heads + h`` sums over the edges of row r with the weights of head h.
-        ``shared``: all heads read column ``source``; else head h reads column ``source * heads + h``. Second: places of the
-        matrix's entries in weights ``[E, heads]`` laid out flat."""
-        if heads == 1:
-            return self, torch.arange(len(self.source), device=self.source.device)
+        """The same for ``heads`` weights per edge as one matrix, and the places of its entries in weights ``[E, heads]`` laid out
+        flat. ``shared``: all heads read column ``source``, and head h sums into row ``h * rows + r``; else it reads column
+        ``source * heads + h`` and sums into row ``r * heads + h``."""
         head = torch.arange(heads, device=self.source.device)
-        begin, size = self.start[:-1][self.row], self.degree()[self.row]
         edge = torch.arange(len(self.source), device=self.source.device)
-        to = (begin * heads + edge - begin)[:, None] + head * size[:, None]
-        place = torch.empty(to.numel(), dtype=torch.long, device=to.device)
-        place[to.flatten()] = torch.arange(to.numel(), device=to.device)
-        edge, head = place // heads, place % heads
-        source = self.source[edge] if shared else self.source[edge] * heads + head
-        start = torch.zeros(self.rows * heads + 1, dtype=torch.long, device=to.device)
-        start[1:] = self.degree().repeat_interleave(heads).cumsum(0)
-        nodes = self.nodes if shared else self.nodes * heads
-        return Incoming(source, self.row[edge] * heads + head, start, nodes, self.order[edge]), place
+        degree = self.degree()
+        if shared:
+            edge, head = edge.repeat(heads), head.repeat_interleave(len(edge))
+            row, source, nodes = head * self.rows + self.row[edge], self.source[edge], self.nodes
+            degree = degree.repeat(heads)
+        else:
+            begin, size = self.start[:-1][self.row], degree[self.row]
+            to = (begin * (heads - 1) + edge)[:, None] + head * size[:, None]
+            place = torch.empty(to.numel(), dtype=torch.long, device=to.device)
+            place[to.flatten()] = torch.arange(to.numel(), device=to.device)
+            edge, head = place // heads, place % heads
+            row, source, nodes = self.row[edge] * heads + head, self.source[edge] * heads + head, self.nodes * heads
+            degree = degree.repeat_interleave(heads)
+        start = torch.zeros(len(degree) + 1, dtype=torch.long, device=degree.device)
+        start[1:] = degree.cumsum(0)
+        return Incoming(source, row, start, nodes, self.order[edge]), edge * heads + head
 
 
 def incoming(edge_index: Tensor, nodes: int, rows: Tensor | None = None) -> Incoming:
-    """Edges int64 ``[2, E]`` (source, target) among ``nodes`` nodes: those that end in ``rows`` (int64, each once), None = all."""
+    """Of edges int64 ``[2, E]`` (source, target) among ``nodes`` nodes those that end in ``rows`` (int64; None: all)."""
     source, target = edge_index
     order = torch.arange(len(source), device=source.device)
     count = nodes

@@ -15,18 +15,18 @@ from maskedmod.tokens import KEPT, MASKED, RANDOM, MaskSet, Spec, Tokens
 
 @dataclass
 class NodeMask(MaskSet):
-    """A mask that drew itself what its RANDOM nodes are given: ``replaced`` and ``source`` int64, nodes and those whose values
+    """A mask that drew itself what its RANDOM nodes are given: ``replaced`` and ``givers`` int64, nodes and those whose values
     they get."""
 
     replaced: Tensor | None = None
-    source: Tensor | None = None
+    givers: Tensor | None = None
 
     def randomised(self, rows: Tokens, where: Tensor) -> Tokens:
-        """rows with the values of ``source`` at ``replaced``."""
-        assert self.replaced is not None and self.source is not None
+        """rows with the values of ``givers`` at ``replaced``."""
+        assert self.replaced is not None and self.givers is not None
         if len(self.replaced) == 0:
             return rows
-        return replace(rows, values=rows.values.index_copy(0, self.replaced, rows.values[self.source]))
+        return replace(rows, values=rows.values.index_copy(0, self.replaced, rows.values[self.givers]))
 
 
 class Nodes(Mask):
@@ -67,4 +67,4 @@ def node_mask(nodes: int, hidden: Tensor, others: Tensor, replace: float) -> Nod
     masked = torch.zeros(nodes, dtype=torch.bool, device=hidden.device).index_fill_(0, hidden, True)
     plain = packed_from_masked(masked)
     code = torch.where(masked, KEPT, 0).index_fill(0, token, MASKED).index_fill(0, replaced, RANDOM).to(torch.int8)
-    return NodeMask(plain.role, plain.keep, plain.targets, code=code, replaced=replaced, source=others[:count])
+    return NodeMask(plain.role, plain.keep, plain.targets, code=code, replaced=replaced, givers=others[:count])

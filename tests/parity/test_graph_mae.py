@@ -33,7 +33,7 @@ def mask_of(case: Golden) -> NodeMask:
     if made["replace_rate"] == 0:
         return node_mask(nodes, hidden, hidden, 0.0)
     mask = node_mask(nodes, hidden[case["mask.perm_mask"]], case["mask.noise_perm"], made["replace_rate"])
-    for ours, recorded in ((mask.replaced, "replaced_nodes"), (mask.source, "replaced_from"), (mask.keep, "keep_nodes")):
+    for ours, recorded in ((mask.replaced, "replaced_nodes"), (mask.givers, "replaced_from"), (mask.keep, "keep_nodes")):
         assert ours is not None and torch.equal(ours.sort().values, case[f"mask.{recorded}"].sort().values)
     return mask
 

@@ -1,0 +1,79 @@
+"""Graph convolutional network over packed nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from maskedmod.apply import Seen, Sees
+from maskedmod.encoders import Encoder
+from maskedmod.layers.graph import Incoming, neighbour_sum
+from maskedmod.layers.graph_parts import (
+    Activation,
+    NodeInput,
+    NodeNorm,
+    NodeRows,
+    edges_of,
+    make_activation,
+    make_node_norm,
+    projected,
+    through,
+)
+from maskedmod.tokens import Latent, Spec
+
+
+class Gcn(Encoder):
+    """GCN (Kipf and Welling 2017, eq. 2) of ``depth`` layers, each followed by norm and activation.
+
+    Nodes count themselves as neighbours where the data have self-loops (``modality.graph.self_loops``). ``sees``: ``mask_token``
+    or ``corrupt`` put a learned vector at hidden nodes, ``full`` hides no node. ``dropout``: of every layer's input.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        embedding: Callable[[int], nn.Module],
+        depth: int = 2,
+        width: int = 512,
+        sees: Sees = "corrupt",
+        activation: Activation = "prelu",
+        norm: NodeNorm = "none",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if depth < 1 or width < 1:
+            raise ValueError(f"depth {depth} and width {width} must be 1 or more")
+        self.width, self.sees = width, sees
+        self.input = NodeInput(spec, embedding, width, sees in ("mask_token", "corrupt"))
+        inputs = [self.input.width] + [width] * (depth - 1)
+        self.layers = nn.ModuleList(GcnLayer(n, width, dropout, norm, activation) for n in inputs)
+
+    def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
+        """Taps: ``block.i``, the output of layer i."""
+        x, tapped = through(self.layers, self.input(seen), edges_of(seen.tokens), taps)
+        return Latent(x, seen.tokens.layout, index=seen.index, taps=tapped)
+
+    def units(self) -> list[nn.Module]:
+        return list(self.layers)
+
+
+class GcnLayer(nn.Module):
+    """``h_i = sum_j W x_j / sqrt(d_i d_j) + b`` over edges j -> i, d the number of edges that end in a node; ``[n, inputs]`` ->
+    ``[n, outputs]``."""
+
+    def __init__(
+        self, inputs: int, outputs: int, dropout: float = 0.0, norm: NodeNorm = "none", activation: Activation = "none"
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(outputs, inputs)))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.norm, self.activation = make_node_norm(norm, outputs), make_activation(activation)
+
+    def forward(self, x: Tensor | NodeRows, edges: Incoming) -> Tensor:
+        share = edges.degree().clamp(min=1).float().rsqrt()
+        x = projected(x, self.weight, self.dropout, self.training)
+        out = neighbour_sum(x, edges, share[edges.source] * share[edges.row])
+        return self.activation(self.norm(out + self.bias))

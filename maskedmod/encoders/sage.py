@@ -1,0 +1,78 @@
+"""GraphSAGE over packed nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from maskedmod.apply import Seen, Sees
+from maskedmod.encoders import Encoder
+from maskedmod.layers.graph import Incoming, neighbour_sum
+from maskedmod.layers.graph_parts import (
+    Activation,
+    NodeInput,
+    NodeNorm,
+    NodeRows,
+    dropout,
+    edges_of,
+    make_activation,
+    make_node_norm,
+    through,
+)
+from maskedmod.layers.linear import Linear
+from maskedmod.tokens import Latent, Spec
+
+
+class Sage(Encoder):
+    """GraphSAGE with the mean of the neighbours (Hamilton et al. 2017, algorithm 1) of ``depth`` layers, each followed by norm
+    and activation.
+
+    ``sees``: ``mask_token`` or ``corrupt`` put a learned vector at hidden nodes, ``full`` hides no node. ``dropout``: of every
+    layer's input.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        embedding: Callable[[int], nn.Module],
+        depth: int = 2,
+        width: int = 512,
+        sees: Sees = "corrupt",
+        activation: Activation = "prelu",
+        norm: NodeNorm = "none",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if depth < 1 or width < 1:
+            raise ValueError(f"depth {depth} and width {width} must be 1 or more")
+        self.width, self.sees = width, sees
+        self.input = NodeInput(spec, embedding, width, sees in ("mask_token", "corrupt"))
+        inputs = [self.input.width] + [width] * (depth - 1)
+        self.layers = nn.ModuleList(SageLayer(n, width, dropout, norm, activation) for n in inputs)
+
+    def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
+        """Taps: ``block.i``, the output of layer i."""
+        x, tapped = through(self.layers, self.input(seen), edges_of(seen.tokens), taps)
+        return Latent(x, seen.tokens.layout, index=seen.index, taps=tapped)
+
+    def units(self) -> list[nn.Module]:
+        return list(self.layers)
+
+
+class SageLayer(nn.Module):
+    """``h_i = W (mean of x_j over edges j -> i) + b + V x_i``: ``[n, inputs]`` -> ``[n, outputs]``; no edge, no mean."""
+
+    def __init__(
+        self, inputs: int, outputs: int, dropout: float = 0.0, norm: NodeNorm = "none", activation: Activation = "none"
+    ) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.neighbours, self.own = Linear(inputs, outputs), Linear(inputs, outputs, bias=False)
+        self.norm, self.activation = make_node_norm(norm, outputs), make_activation(activation)
+
+    def forward(self, x: Tensor | NodeRows, edges: Incoming) -> Tensor:
+        x = dropout(x.dense() if isinstance(x, NodeRows) else x, self.dropout, self.training)
+        share = 1.0 / edges.degree().clamp(min=1).float()
+        mean = neighbour_sum(x, edges, share[edges.row])
+        return self.activation(self.norm(self.neighbours(mean) + self.own(x)))
