@@ -81,7 +81,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
     inner: Tree = settings["vision_config"] or {}
-    eps: float = inner.get("layer_norm_eps", settings["eps"])
+    eps = float(inner["layer_norm_eps"] if "layer_norm_eps" in inner else settings["eps"])
     why = "with its position, after the norm that stands before the blocks"
     out = [
         Rule(CLASS, "encoder.prefix_tokens", _class_token(weights, eps), altered=why),

@@ -1,0 +1,200 @@
+"""The VQ tokenizer and its codebook, masks guided by attention, the prompting decoder, patch aggregation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from maskedmod.build import build_model
+from maskedmod.config import resolve
+from maskedmod.context import Context, View
+from maskedmod.encoders.vq_transformer import VqTransformer
+from maskedmod.errors import UserError
+from maskedmod.heads.class_aggregation import ClassAggregation
+from maskedmod.heads.mae_decoder import MaeDecoder
+from maskedmod.layers.attention import Who
+from maskedmod.layers.ema_codebook import EmaCodebook
+from maskedmod.masking import from_noise
+from maskedmod.masks.score_guided import ScoreGuided
+from maskedmod.recipe_file import dump
+from maskedmod.tokens import Latent, Layout, Spec, Tokens, Where
+from maskedmod.train import checkpoint
+from maskedmod.train.folder import write
+
+SMALL, IMAGENET = ["encoder.codes=20", "encoder.code_width=8"], ["modality.mean=imagenet", "modality.std=imagenet"]
+QUICK = ["preset=demo", "encoder.depth=2", "encoder.width=32", "encoder.heads=4"]
+
+
+def context(step: int = 0) -> Context:
+    return Context(step=step, generator=torch.Generator().manual_seed(step))
+
+
+def images(count: int = 4, size: int = 64) -> dict[str, Any]:
+    return {
+        "image": torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8),
+        "size": torch.tensor([[size, size]] * count),
+    }
+
+
+def test_codebook_follows_what_it_stands_for() -> None:
+    """Written out by hand for one step: unit means of the members, blended with 0.9 to 0.1, unit again; unused codes stay."""
+    book = EmaCodebook(3, 2, decay=0.9).train()
+    book.vectors.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]))
+    book.started.fill_(True)
+    x = F.normalize(torch.tensor([[[0.9, 0.1], [0.8, 0.3]], [[0.1, 1.0], [0.95, 0.0]]]), dim=-1)
+    codes = book.codes(x)
+    assert codes.tolist() == [[0, 0], [1, 0]]
+    old = book.vectors.clone()
+    book.after_step(context())
+    members = torch.stack([x[0, 0], x[0, 1], x[1, 1]]).sum(0)
+    wanted = F.normalize(0.9 * old[0] + 0.1 * F.normalize(members, dim=0), dim=0)
+    torch.testing.assert_close(book.vectors[0], wanted)
+    assert torch.equal(book.vectors[2], old[2]) and not book.sums.any()
+    before = book.vectors.clone()
+    book.eval().codes(x)
+    book.after_step(context())
+    assert torch.equal(book.vectors, before)
+
+
+def test_codebook_starts_at_the_clusters_of_the_first_batch() -> None:
+    centres = torch.eye(4)
+    x = F.normalize(centres.repeat_interleave(50, 0) + 0.05 * torch.randn(200, 4), dim=-1)
+    torch.manual_seed(2)
+    book = EmaCodebook(12, 4).train()
+    found = book.codes(x)
+    assert (book.vectors[found] * x).sum(-1).min() > 0.95 and bool(book.started)
+    again = EmaCodebook(12, 4)
+    again.load_state_dict(book.state_dict())
+    assert torch.equal(again.train().codes(x), found) and torch.equal(again.vectors, book.vectors)
+
+
+def test_vq_encoder_quantises_and_passes_the_gradient() -> None:
+    model = build_model(resolve(["recipe=vq_kd", *QUICK, *SMALL, *IMAGENET]))
+    assert isinstance(model.encoder, VqTransformer) and model.encoder.width == 8
+    out = model(images(), context())
+    step = model.step(images(), context())
+    taps, latent = step.views["main"].student.taps, step.views["main"].student
+    torch.testing.assert_close(latent.tokens, taps["code_vectors"])
+    assert taps["codes"].shape == latent.tokens.shape[:2] and latent.prefix is None
+    out["loss"].backward()
+    grad = model.encoder.get_submodule("project.0").weight.grad
+    assert grad is not None and bool(grad.any()) and "codebook" in out
+
+
+def tokenizer_run(folder: Path) -> Path:
+    """A run of the tokenizer as it begins."""
+    tree = resolve(["recipe=vq_kd", *QUICK, *SMALL, *IMAGENET])
+    model = build_model(tree)
+    checkpoint.save(folder / "checkpoints", model.state_dict(), {}, {"step": 1}, keep=1)
+    write(folder / "recipe.yaml", dump(tree))
+    return folder
+
+
+@pytest.mark.parametrize("recipe", ["beit", "beit_v2"])
+def test_codes_of_a_run_are_predicted(recipe: str, tmp_path: Path) -> None:
+    run = tokenizer_run(tmp_path)
+    words = [f"recipe={recipe}", *QUICK, "teacher=pretrained", f"teacher.checkpoint={run}", "teacher.width=8", "target.vocab=20"]
+    words += ["modality.mean=[0.5,0.5,0.5]", "modality.std=[0.5,0.5,0.5]"]
+    if recipe == "beit_v2":
+        words += ["objectives.class.target.vocab=20", "objectives.class.head.block=0", "objectives.class.head.heads=4"]
+    model = build_model(resolve(words))
+    batch = images()
+    step = model.step(batch, context())
+    view = step.views["main"]
+    assert view.teacher is not None
+    codes = view.teacher.taps["codes"]
+    goal = model.objectives["main"].target(step, "main", view.mask.where("masked"))
+    assert torch.equal(goal, codes.gather(1, view.mask.targets[:, 0])[:, None]) and int(codes.max()) < 20
+    loss = model.score(step)
+    assert set(loss) == {"loss", "main", *(["class"] if recipe == "beit_v2" else [])}
+    loss["loss"].backward()
+
+
+def test_a_run_without_codes_is_no_tokenizer(tmp_path: Path) -> None:
+    words = ["recipe=beit", *QUICK, "teacher=tokenizer", "modality.mean=imagenet", "modality.std=imagenet"]
+    with pytest.raises(UserError, match="teacher.checkpoint is missing"):
+        build_model(resolve([*words, "teacher.checkpoint=null"]))
+    made = build_model(resolve([*words, f"teacher.checkpoint={tokenizer_run(tmp_path)}", "target.vocab=20"]))
+    assert torch.isfinite(made(images(), context())["loss"])
+
+
+def rows(count: int = 2, n: int = 16) -> Tokens:
+    pos = torch.cartesian_prod(torch.arange(4), torch.arange(n // 4)).expand(count, -1, -1)
+    return Tokens(torch.randn(count, n, 3), pos, Layout(grid=(4, n // 4)))
+
+
+def attention(scores: Tensor) -> Latent:
+    """A teacher whose class token attends so."""
+    b, n = scores.shape
+    maps = torch.zeros(b, 2, n + 1, n + 1)
+    maps[:, :, 0, 1:] = scores[:, None]
+    return Latent(torch.randn(b, n, 4), prefix=torch.zeros(b, 1, 4), taps={"attention.-1": maps}, has_class=True)
+
+
+SPEC = Spec(values=3, axes=2, grid=(4, 4), width=8)
+
+
+def test_high_and_low_attention() -> None:
+    scores = torch.rand(2, 16)
+    for keep, largest in (("high", True), ("low", False)):
+        mask = ScoreGuided(SPEC, 0.75, keep)(rows(), context().with_teacher(attention(scores)))  # type: ignore[arg-type]
+        assert torch.equal(mask.keep.sort().values, scores.topk(4, largest=largest).indices.sort().values)
+
+
+def test_sampled_tokens_follow_the_attention() -> None:
+    """First draws are in the ratio of the scores; a token without attention is never drawn."""
+    scores = torch.tensor([0.4, 0.3, 0.2, 0.1, *[0.0] * 12]).expand(4000, -1)
+    mask = ScoreGuided(SPEC, 0.75)(rows(4000), context().with_teacher(attention(scores)))
+    first = torch.bincount(mask.keep[:, 0], minlength=16) / 4000
+    torch.testing.assert_close(first[:4], torch.tensor([0.4, 0.3, 0.2, 0.1]), atol=0.03, rtol=0.0)
+    assert not first[4:].any() and set(mask.keep.flatten().tolist()) == {0, 1, 2, 3}
+
+
+def test_guide_without_attention_is_an_error() -> None:
+    plain = Latent(torch.randn(2, 16, 4))
+    with pytest.raises(ValueError, match=r"teacher.taps=\[attention.-1\]"):
+        ScoreGuided(SPEC)(rows(), context().with_teacher(plain))
+    small = attention(torch.rand(2, 9))
+    with pytest.raises(ValueError, match="attends to 9 tokens, the student has 16"):
+        ScoreGuided(SPEC)(rows(), context().with_teacher(small))
+
+
+def view(sees: str) -> View:
+    tokens, mask = rows(), from_noise(torch.rand(2, 16), 0.75)
+    n = 4 if sees == "visible" else 16
+    latent = Latent(
+        torch.randn(2, n, 8), prefix=torch.randn(2, 1, 8), index=mask.keep if sees == "visible" else None, has_class=True
+    )
+    return View(tokens, tokens, mask, latent)
+
+
+def test_prompting_leaves_encoded_tokens_alone() -> None:
+    spec = Spec(values=3, axes=2, grid=(4, 4), width=8, target=5, sees="visible")
+    torch.manual_seed(0)
+    head = MaeDecoder(spec, 2, 8, 2, prompting=True).eval()
+    here = view("visible")
+    context_, places = head._context(here)
+    decoded, _ = head._beside_context(here)
+    torch.testing.assert_close(decoded[:, 0], head.norm(context_ + places)[:, 1:])
+    assert head(here, here.mask.where("all")).shape == (2, 1, 16, 5)
+    with pytest.raises(ValueError, match="prompting"):
+        MaeDecoder(Spec(values=3, axes=2, grid=(4, 4), width=8, target=5, sees="mask_token"), 2, 8, 2, prompting=True)
+
+
+def test_patch_aggregation_reads_the_last_class_token_and_earlier_patches() -> None:
+    spec = Spec(values=3, axes=2, grid=(4, 4), width=8, target=5)
+    head, here = ClassAggregation(spec, block=1, depth=1, heads=2).eval(), view("mask_token")
+    here.student.taps["block.1"] = torch.randn(2, 16, 8)
+    where = here.mask.where("all")
+    out = head(here, where)
+    assert here.student.prefix is not None and head.taps == ("block.1",)
+    x = torch.cat([here.student.prefix, here.student.taps["block.1"]], dim=1)
+    wanted = head.pred(head.norm(head.blocks[0](x, Who()))[:, 1:])
+    torch.testing.assert_close(out[:, 0], wanted)
+    with pytest.raises(ValueError, match="class token"):
+        head(here, Where(None))
