@@ -1,4 +1,5 @@
-"""Writes docs/recipes.md, the reference of recipes and blocks, from signatures and docstrings: python docs/generate.py"""
+"""Writes docs/recipes.md, the reference of recipes and blocks, from signatures and docstrings, and the table at the end of
+docs/checkpoints.md: python docs/generate.py"""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import ast
 import inspect
 from pathlib import Path
 
-from maskedmod import catalog, recipe_file, schema
+from maskedmod import catalog, checkpoints, recipe_file, schema
 from maskedmod.config import SCALARS
 from maskedmod.model import Objective
 from maskedmod.train.settings import TrainSettings
@@ -93,6 +94,27 @@ def _table(rows: list[tuple[str, str, str]]) -> list[str]:
     ]
 
 
+BEGIN, END = "<!-- catalogue -->\n", "<!-- end of catalogue -->\n"
+
+
+def with_checkpoints(page: str) -> str:
+    """docs/checkpoints.md with its table anew."""
+    head, _, rest = page.partition(BEGIN)
+    return "".join([head, BEGIN, _checkpoints(), END, rest.partition(END)[2]])
+
+
+def _checkpoints() -> str:
+    lines = ["| name | recipe | holds | predicted | about | licence | scores as published | read as |", "|---" * 8 + "|"]
+    for entry in checkpoints.entries().values():
+        hand = f" ([by hand]({entry.page}))" if entry.page else ""
+        facts = [entry.recipe, entry.holds, entry.target, entry.size, entry.licence, entry.scores]
+        read = f"`{entry.layout}`" if entry.layout else "not yet"
+        lines.append(f"| `{entry.name}`{hand} | " + " | ".join([*facts, read]) + " |")
+    return "\n".join(lines) + "\n"
+
+
 if __name__ == "__main__":
     (HERE / "recipes.md").write_text(reference(), encoding="utf-8")
-    print(HERE / "recipes.md")
+    page = HERE / "checkpoints.md"
+    page.write_text(with_checkpoints(page.read_text(encoding="utf-8")), encoding="utf-8")
+    print(HERE / "recipes.md", page)

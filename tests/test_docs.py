@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_the_recipe_reference_is_up_to_date() -> None:
+def generator() -> ModuleType:
     spec = importlib.util.spec_from_file_location("generate_docs", ROOT / "docs" / "generate.py")
     assert spec is not None and spec.loader is not None
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
+    return generate
+
+
+def test_the_recipe_reference_is_up_to_date() -> None:
     written = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-    assert written == generate.reference(), "run: make docs"
+    assert written == generator().reference(), "run: make docs"
+
+
+def test_the_table_of_checkpoints_is_up_to_date() -> None:
+    page = (ROOT / "docs" / "checkpoints.md").read_text(encoding="utf-8")
+    assert page == generator().with_checkpoints(page) and page.count("| `facebook/vit-mae-base` |") == 1, "run: make docs"

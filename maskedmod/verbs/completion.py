@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from maskedmod import catalog, recipe_file
+from maskedmod import catalog, checkpoints, recipe_file
 from maskedmod.cli import VERBS
 from maskedmod.config import WORDS, resolve_names
 from maskedmod.errors import UserError, unknown
@@ -68,6 +68,8 @@ def candidates(words: Sequence[str]) -> list[str]:
         found = list(VERBS)
     elif words[0] in PLAIN:
         found = list(PLAIN[words[0]])
+    elif words[0] == "pull":
+        found = list(checkpoints.entries())
     elif words[0] not in VERB_KEYS:
         found = []
     elif "=" in last:

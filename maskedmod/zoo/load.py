@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from maskedmod.api.loaded import Loaded
+from maskedmod.checkpoints import entries
 from maskedmod.errors import UserError
+from maskedmod.fetch import names
 from maskedmod.model import MaskedModel
 from maskedmod.zoo.layouts import Layout, find
 from maskedmod.zoo.mapping import Converted, convert
@@ -28,7 +30,8 @@ PIECE = 64_000_000
 
 
 def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any] | None = None, strict: bool = True) -> Loaded:
-    """Build a model from a run folder, a ``.safetensors`` or PyTorch file, or a folder with ``config.json`` and weights.
+    """Build a model from a run folder, a ``.safetensors`` or PyTorch file, a folder with ``config.json`` and weights, or the name
+    of a published checkpoint (docs/checkpoints.md), which is fetched when it is not here.
 
     ``layout``: its name, when keys alone do not tell (default: recognised from them). ``settings``: what no tensor tells
     (heads, mask ratio, ...); each layout has its published defaults, see docs/loading.md. ``strict``: every key of the file
@@ -36,6 +39,10 @@ def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any
     """
     if not isinstance(path, str | Path):
         raise UserError(f"load({path!r}): expected the path of a run folder or of weights")
+    if names.is_name(path):
+        known = entries().get(str(path).partition("@")[0])
+        settings = {**(known.settings if known else {}), **(settings or {})}
+        path = names.located(str(path))
     if _of_a_run(Path(path)):
         from maskedmod.zoo import run_folder
 
@@ -69,24 +76,21 @@ def _assemble(source: Source, layout: Layout, values: dict[str, Any], strict: bo
     report.unneeded.update(dict.fromkeys(source.extras, "state of the training run, not weights"))
     extras = {key.removeprefix(EXTRA): converted.state.pop(key).clone() for key in list(converted.state) if key.startswith(EXTRA)}
     kept = {key: tensor.clone() for key, tensor in converted.kept.items()}  # nothing stays a view of the file
-    with torch.device("meta"):
-        planned = build_model(tree).state_dict()
-    _compare(planned, converted, report, layout.untrained(source.weights))
+    with Unfilled():
+        model = build_model(tree)  # whose memory is not touched until its shapes are known to be right
+    _compare(model.state_dict(), converted, report, layout.untrained(source.weights))
     if strict and (report.unexpected or report.missing):
         raise UserError(f"does not fit layout {layout.NAME}: {_left(report)}")
     source.release()
     if report.missing or report.untrained:
-        model = build_model(tree)
-    else:
-        with Unfilled():
-            model = build_model(tree)
+        model = build_model(tree)  # what the file does not hold has to be drawn
     _fill(model, converted, source)
     return Loaded(model.eval(), report, layout.NAME, tree, extras=extras, kept=kept)
 
 
 def _compare(planned: Mapping[str, Tensor], converted: Converted, report: Report, untrained: Mapping[str, str]) -> None:
-    """Before memory is taken for a model: shapes and types must be its own; what the file lacks is sorted into expected and
-    missing, what has no place becomes unexpected."""
+    """Shapes and types must be the model's own; what the file lacks is sorted into expected and missing, what has no place
+    becomes unexpected."""
     for key in list(converted.state):
         if key in planned:
             _fits(key, converted.state[key], planned[key])

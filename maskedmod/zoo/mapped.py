@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from maskedmod.errors import UserError
+from maskedmod.sizes import amount
 
 REPEATED = 2**24
 """Most numbers of a tensor that repeats a smaller storage (stride 0): a small file must not become a large tensor."""
@@ -68,15 +69,3 @@ def strided(flat: Tensor, offset: int, size: Sequence[int], stride: Sequence[int
     if math.prod(size) > max(len(flat), REPEATED):
         raise ValueError(f"{what} is declared with size {list(size)}, more numbers than its storage has ({len(flat)})")
     return flat.as_strided(tuple(size), tuple(stride), flat.storage_offset() + offset)
-
-
-def amount(count: int) -> str:
-    """Bytes as a person reads them: 1.2 GB."""
-    if count >= 10**18:
-        return "more than 10^18 bytes"
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if abs(size) < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

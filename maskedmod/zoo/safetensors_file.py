@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from maskedmod import strict_json
 from maskedmod.errors import UserError
-from maskedmod.zoo import strict_json
-from maskedmod.zoo.mapped import Mapped, amount
+from maskedmod.sizes import amount
+from maskedmod.zoo.mapped import Mapped
 
 TYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F8_E4M3": torch.float8_e4m3fn,

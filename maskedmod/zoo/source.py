@@ -9,13 +9,12 @@ from typing import Any
 
 from torch import Tensor
 
-from maskedmod.errors import UserError
-from maskedmod.zoo import safetensors_file, strict_json, torch_file
+from maskedmod import strict_json
+from maskedmod.checkpoints import WEIGHT_FILES, entries
+from maskedmod.errors import UserError, nearest
+from maskedmod.zoo import safetensors_file, torch_file
 from maskedmod.zoo.mapped import Mapped
-from maskedmod.zoo.plain_pickle import plain
-
-WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-"""Names looked for in a folder, in this order."""
+from maskedmod.zoo.shells import plain
 
 _MAIN = ("model", "state_dict", "module")
 
@@ -112,9 +111,7 @@ def _meant(path: Path) -> str:
 
     if str(path) in recipe_file.names():
         return f"; maskedmod.create({str(path)!r}) makes that recipe's model with fresh weights"
-    if not path.is_absolute() and len(path.parts) == 2 and not path.suffix and not Path(path.parts[0]).exists():
-        return "; names of the Hugging Face Hub are not fetched: download the folder first"
-    return ""
+    return nearest(str(path), entries()) if not path.suffix else ""
 
 
 def _flatten(path: Path, content: Mapping[str, Any]) -> tuple[dict[str, Tensor], tuple[str, ...]]:

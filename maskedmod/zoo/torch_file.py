@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from maskedmod.errors import UserError, one_line
+from maskedmod.sizes import amount
 from maskedmod.zoo import plain_pickle
-from maskedmod.zoo.mapped import Mapped, amount, strided
+from maskedmod.zoo.mapped import Mapped, strided
 from maskedmod.zoo.plain_pickle import Declared, Storage
 
 MAGIC = 0x1950A86A20F9469CFC6C

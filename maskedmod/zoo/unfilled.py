@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
+
+WITHIN = torch.zeros(())
 
 
 class Unfilled(TorchFunctionMode):
     """Within ``with Unfilled():`` parameters are made and not drawn, in this thread alone. Their memory is not touched, so it
-    costs neither time nor pages. Truncated normals, which are drawn until they lie within bounds, become zeros."""
+    costs neither time nor pages."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -21,8 +24,8 @@ class Unfilled(TorchFunctionMode):
             return kwargs["tensor"] if "tensor" in kwargs else args[0]
         if args and isinstance(args[0], nn.Parameter):
             name = getattr(func, "__name__", "")
-            if name == "uniform_":
+            if name in ("uniform_", "copy_"):
                 return args[0]
             if name == "normal_":
-                return args[0].zero_()
+                return WITHIN  # truncated normals look whether what they drew lies within bounds, and copy it
         return func(*args, **kwargs)

@@ -296,7 +296,7 @@ BAD: dict[Callable[[Path], Path], str] = {
     tar: "a tar",
     program: "TorchScript",
     a_billion_blocks: "block 1000000000",
-    a_model_far_larger_than_the_file: "in the file",
+    a_model_far_larger_than_the_file: "allocate",
     index({"cls_token": "model-1.safetensors"}): "model-1.safetensors, which is not beside it",
     index({"cls_token": "model.safetensors.index.json"}): "which is an index and not weights",
     index({"cls_token": "../model.safetensors"}): "which is not beside it",

@@ -1,0 +1,183 @@
+"""Checkpoints of the Hugging Face Hub through ``huggingface_hub``: its cache, tokens, mirrors and settings are the user's own.
+
+``HF_HOME``, ``HF_HUB_CACHE``, ``HF_TOKEN``, ``HF_ENDPOINT`` and ``HF_HUB_OFFLINE`` mean what they mean everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+from maskedmod.checkpoints import WEIGHT_FILES
+from maskedmod.errors import UserError, one_line
+from maskedmod.fetch import cache, https
+
+BESIDE = (
+    "config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
+    "vocab.json", "merges.txt",
+)  # fmt: skip
+"""Small files that a loader may ask for."""
+Result = TypeVar("Result")
+
+
+def fetch(
+    repo: str, revision: str | None, files: Sequence[str], published: Mapping[str, str], say: https.Say
+) -> tuple[Path, str]:
+    """Files of a repository -> its folder in the hub's cache, and the commit. ``files``: () for the usual ones.
+
+    A revision is pinned when it is first fetched: the same commit and the same hashes hold from then on, and what is in the cache
+    is used without asking the network. UserError in one line; ``https.UnreachableError`` when there is no answer.
+    """
+    hub = _library()
+    name = f"{repo}@{revision}" if revision else repo
+    pinned = cache.pins().get(name, {})
+    commit = pinned.get("commit")
+    here = _cached(hub, repo, commit or revision, [file for file in pinned if file != "commit"] or list(files))
+    if here is not None:
+        return here, here.name
+    if cache.offline():
+        raise https.UnreachableError("the network is off (HF_HUB_OFFLINE)")
+    info = _tried(lambda: hub.HfApi().model_info(repo, revision=commit or revision), repo, say)
+    commit = str(info.sha)
+    names = list(files) or chosen([sibling.rfilename for sibling in info.siblings or []], repo)
+    facts = {"commit": commit}
+    folder = Path()
+    while names:
+        file = names.pop(0)
+        path = Path(_tried(lambda file=file: hub.hf_hub_download(repo, file, revision=commit), repo, say))  # type: ignore[misc]
+        facts[file] = _checked(name, file, path, published.get(file, ""), pinned.get(file, ""))
+        folder = path.parents[file.count("/")]
+        if file.endswith(".index.json"):
+            names += sorted({str(part) for part in _map(path).values() if str(part) not in facts})
+    if facts != pinned and not cache.pin(name, facts):
+        say(f"{cache.home()} cannot be written: the hashes of {name} are not kept")
+    return folder, commit
+
+
+def chosen(names: Sequence[str], repo: str) -> list[str]:
+    """Of all files of a repository: its weights, safetensors if it has them, and the small files beside them."""
+    weights = next((file for file in WEIGHT_FILES if file in names), None)
+    if weights is None:
+        some = ", ".join(sorted(names)[:5]) or "nothing"
+        raise UserError(f"{repo}: none of {', '.join(WEIGHT_FILES)} is in this repository (it has {some})")
+    return [weights, *(file for file in BESIDE if file in names)]
+
+
+def endpoint() -> str:
+    """The server that is asked."""
+    return str(_library().constants.ENDPOINT)
+
+
+def _library() -> Any:
+    import huggingface_hub
+
+    if not sys.stderr.isatty():
+        import_module("huggingface_hub.utils").disable_progress_bars()
+    return huggingface_hub
+
+
+def _cached(hub: Any, repo: str, revision: str | None, files: Sequence[str]) -> Path | None:
+    """The folder of this revision in the cache, if all that is needed is there."""
+
+    def find(file: str) -> Path | None:
+        found = hub.try_to_load_from_cache(repo, file, revision=revision)
+        return Path(found) if isinstance(found, str) else None
+
+    needed = list(files) or [file for file in WEIGHT_FILES if find(file)][:1]
+    while needed:
+        paths = {file: find(file) for file in needed}
+        if not all(paths.values()):
+            return None
+        first, path = next(iter(paths.items()))
+        folder = (path or Path()).parents[first.count("/")]
+        indices = [path for file, path in paths.items() if path and file.endswith(".index.json")]
+        parts = {str(part) for index in indices for part in _map(index).values()}
+        if parts <= set(needed):
+            return folder
+        needed = [*needed, *sorted(parts - set(needed))]
+    return None
+
+
+def _map(index: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(index.read_text())["weight_map"])
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{index}: not an index of weights, which has a weight_map") from None
+
+
+def _checked(name: str, file: str, path: Path, published: str, pinned: str) -> str:
+    """SHA-256 of a file. It must be what was published or pinned, and what the server itself says (the name of the blob)."""
+    found = cache.sha256(path)
+    blob = path.resolve()
+    try:
+        if re.fullmatch("[0-9a-f]{64}", blob.name) and blob.name != found:
+            raise UserError(f"{name}: {file} has SHA-256 {found}, the server says {blob.name}; it was removed")
+        if re.fullmatch("[0-9a-f]{40}", blob.name) and blob.name != _git(path):
+            raise UserError(f"{name}: {file} is not what the server says it is ({blob.name}); it was removed")
+        cache.check(name, file, found, published, pinned)
+    except UserError:
+        for place in (path, blob):
+            with contextlib.suppress(OSError):
+                place.unlink()
+        raise
+    return found
+
+
+def _git(path: Path) -> str:
+    """The name that git gives a file's content."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _tried(call: Callable[[], Result], repo: str, say: https.Say) -> Result:
+    """The call, again after errors that pass."""
+    for attempt in range(https.ATTEMPTS):
+        try:
+            return call()
+        except Exception as error:  # errors of several libraries below the hub's
+            passing = _explained(error, repo)
+            if attempt == https.ATTEMPTS - 1:
+                raise https.UnreachableError(f"{passing} ({https.ATTEMPTS} attempts)") from None
+            say(f"{repo}: {passing}; trying again")
+            time.sleep(https.PAUSE * 2**attempt)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _explained(error: Exception, repo: str) -> str:
+    """The reason of an error that may pass; the others are raised, in one line."""
+    from huggingface_hub import errors
+
+    server = endpoint()
+    if isinstance(error, errors.GatedRepoError):
+        raise UserError(f"{repo}: its publisher lets in who asked: ask on {server}/{repo}, then set HF_TOKEN") from None
+    if isinstance(error, errors.RepositoryNotFoundError):
+        raise UserError(f"{repo}: no such model on {server}, or a private one: then set HF_TOKEN (404)") from None
+    if isinstance(error, errors.RevisionNotFoundError | errors.EntryNotFoundError) and not isinstance(
+        error, errors.LocalEntryNotFoundError
+    ):
+        raise UserError(f"{repo}: {one_line(str(error), 200)}") from None
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, errors.HfHubHTTPError) and status is not None and status not in https.PASSING:
+        raise UserError(f"{repo}: {server} answers {status}") from None
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        raise UserError(f"{repo}: the disk is full ({_cache_folder()}); HF_HUB_CACHE names another folder") from None
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        raise UserError(f"{repo}: {_cache_folder()} cannot be written; HF_HUB_CACHE names another folder") from None
+    if not isinstance(error, OSError | errors.HfHubHTTPError) and type(error).__module__.split(".")[0] not in (
+        "httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "huggingface_hub", "hf_xet",
+    ):  # fmt: skip
+        raise error
+    return f"{server} answers {status}" if status else one_line(str(error) or type(error).__name__, 150)
+
+
+def _cache_folder() -> str:
+    return str(_library().constants.HF_HUB_CACHE)
