@@ -23,6 +23,7 @@ import maskedmod
 from maskedmod import catalog
 from maskedmod.cli import VERBS, main
 from maskedmod.config import resolve, resolve_names
+from maskedmod.layering import chosen
 from tests.conftest import ROOT
 from tests.zoo.test_load import blocks, table
 
@@ -33,7 +34,7 @@ SHORT = [
     *("train.batch_size=4", "train.tensorboard=false", "encoder.depth=2", "encoder.width=32", "encoder.heads=2"),
 ]
 SHORT_DECODER = ["head.depth=1", "head.width=32", "head.heads=2"]
-SPOKEN_OF = ("mae", "esm2", "bert", "graph_mae")
+SPOKEN_OF = ("mae", "esm2", "bert", "graph_mae", "attr_masking", "tokenizer")
 """Runs that later commands of a page use."""
 _RUN: set[tuple[str, ...]] = set()
 """Training commands that stand on several pages run once."""
@@ -157,8 +158,11 @@ def _follow(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         if tuple(rest) in _RUN and not named:
             return
         _RUN.add(tuple(rest))
-        decoder = "mae_decoder" in resolve_names(rest, say=lambda line: None)["head"]
-        rest = [*rest, *SHORT, *(SHORT_DECODER if decoder else []), *([] if named else [f"out=runs/{len(_RUN)}"])]
+        tree = resolve_names(rest, say=lambda line: None)
+        known = {argument.name for argument in catalog.entry("encoder", str(chosen(tree["encoder"]))).arguments}
+        short = [word for word in SHORT if not word.startswith("encoder.") or word[8:].partition("=")[0] in known]
+        decoder = "mae_decoder" in tree["head"]
+        rest = [*rest, *short, *(SHORT_DECODER if decoder else []), *([] if named else [f"out=runs/{len(_RUN)}"])]
     code = main([verb, *rest])
     assert code == 0, f"{shlex.join(words)}: {capsys.readouterr().err}"
 
