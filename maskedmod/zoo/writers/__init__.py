@@ -67,7 +67,7 @@ def _choose(tree: dict[str, Any], to: str) -> str | None:
     if modality != "image":
         return None
     if encoder.get("positions") == "relative":
-        inside = {"codes": "beit", "feature": "data2vec_vision", "raw": "simmim"}
+        inside = {"codes": "beit", "tokenizer_ids": "beit", "feature": "data2vec_vision", "raw": "simmim"}
         return "hf_beit" if to == "hf" else inside.get(target or "") if to == "fair" else None
     if encoder.get("classes", 1) == 0:
         return {"hf": "hf_i_jepa", "fair": "i_jepa"}.get(to)

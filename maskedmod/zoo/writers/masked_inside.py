@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     from maskedmod.api.loaded import Loaded
 
 RELATIVE: dict[str, Any] = {"classes": 1, "positions": "relative", "qkv_bias": ("qv", "none"), "sees": "mask_token"}
+CODES = ("codes", "tokenizer_ids")
 NO_HEAD = "the head is none that the layout has: the encoder alone is written"
 
 
 def beit(loaded: Loaded, version: int) -> Written:
     """``.pth`` of microsoft/unilm."""
     p = vit.parts(loaded, "beit", usual={**RELATIVE, "activation": "gelu"})
-    _needs(p, "beit", head=("linear",), target=("codes",))
+    _needs(p, "beit", head=("linear",), target=CODES)
     out = p.writer()
     _fair(out, p, "", "encoder")
     out.leave("teacher.")
     out.linear(f"{HEAD}.pred", "lm_head")
-    return Written(out.done(), "pth", _settings(p))
+    return Written(out.done(), "pth", _settings(p), notes=_others(out))
 
 
 def data2vec_vision(loaded: Loaded, version: int) -> Written:
@@ -63,7 +64,7 @@ def simmim(loaded: Loaded, version: int) -> Written:
 def hf_beit(loaded: Loaded, version: int) -> Written:
     """``BeitForMaskedImageModeling``, or ``BeitModel`` and ``Data2VecVisionModel`` without head."""
     p = vit.parts(loaded, "hf_beit", usual=RELATIVE)
-    out, codes = p.writer(), p.head == "linear" and p.target == "codes"
+    out, codes = p.writer(), p.head == "linear" and p.target in CODES
     named = version >= 5 and p.target != "feature"  # data2vec kept its names
     at = "beit." if codes else ""
     names, qkv = (vit.HF5, vit.QKV5) if named else (vit.HF4, vit.QKV4)
@@ -78,6 +79,7 @@ def hf_beit(loaded: Loaded, version: int) -> Written:
     out.linear("encoder.norm", "layernorm")
     out.linear(f"{HEAD}.pred", "lm_head")
     out.again("pooler.layernorm.weight", "pooler.layernorm.bias")
+    notes = _others(out) if codes else [NO_HEAD]
     kind, model = ("data2vec-vision", "Data2VecVisionModel") if p.target == "feature" else ("beit", "BeitModel")
     config = vit.config(p, kind, "BeitForMaskedImageModeling" if codes else model)
     config |= {
@@ -90,7 +92,7 @@ def hf_beit(loaded: Loaded, version: int) -> Written:
     }
     if codes:
         config["vocab_size"] = p.loaded.model.objectives["main"].target.width  # type: ignore[union-attr]
-    return Written(out.done(), "hf", config, vit.preprocessor(p), notes=[] if codes else [NO_HEAD])
+    return Written(out.done(), "hf", config, vit.preprocessor(p), notes=notes)
 
 
 def hf_vit_mim(loaded: Loaded, version: int) -> Written:
@@ -123,6 +125,13 @@ def _fair(out: Writer, p: Parts, at: str, ours: str) -> None:
     out.linear(f"{ours}.norm", f"{at}norm")
     out.one(f"{ours}.positions.table", f"{at}rel_pos_bias.relative_position_bias_table")
     out.out[f"{at}rel_pos_bias.relative_position_index"] = vit.grid_bias_index(p.grid)
+
+
+def _others(out: Writer) -> list[str]:
+    """Objectives beside the first are left out, and named."""
+    names = sorted({key.split(".")[1] for key in out.left if key.startswith("objectives.") and not key.startswith(f"{HEAD}.")})
+    out.leave(*(f"objectives.{name}." for name in names))
+    return [f"the head of objective {name} is left out" for name in names]
 
 
 def _needs(p: Parts, layout: str, head: tuple[str, ...], target: tuple[str, ...]) -> None:
