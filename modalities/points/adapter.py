@@ -126,7 +126,7 @@ class Points(Modality):
     def _made_of(self, tokens: Tokens) -> tuple[Tensor, int]:
         """Which points every group holds, and of how many."""
         if isinstance(tokens, Pyramid):
-            below = tokens.levels[tokens.at - 1].pos.shape[1] if tokens.at else self.part.points
+            below = tokens.levels[tokens.at - 1].pos.shape[1] if tokens.at else self.part.count
             return tokens.levels[tokens.at].members, below
         assert isinstance(tokens, Cloud) and tokens.index is not None
         return tokens.index, tokens.total
