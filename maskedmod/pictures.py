@@ -32,7 +32,7 @@ def reconstruct_run(
     out: str | Path | None = None,
     mask: Sequence[str] = (),
     seed: int = 0,
-    samples: int = 8,
+    samples: int | None = None,
     wav: bool = False,
     columns: int | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -40,10 +40,11 @@ def reconstruct_run(
     """Draw what a model makes of some input -> the files written.
 
     ``checkpoint``: a run folder, one checkpoint in it, or weights that ``maskedmod.load`` reads. ``input``: a file, a folder, or
-    None for the run's own validation set; the first ``samples`` that can be read are drawn. ``mask``: overrides such as
-    ``mask.ratio=0.5``. ``out``: a PNG or a folder, by default ``pictures/`` of the run. ``wav``: also sound files, for
-    modalities that can be heard. ``columns``: samples side by side. ``say`` is told of every sample that was left out or
-    changed in reading, and why. Raises UserError for input that is missing or has no readable sample.
+    None for the run's own validation set; the first ``samples`` that can be read are drawn (None: as many as the modality
+    says, 8 of most). ``mask``: overrides such as ``mask.ratio=0.5``. ``out``: a PNG or a folder, by default ``pictures/`` of
+    the run. ``wav``: also sound files, for modalities that can be heard. ``columns``: samples side by side. ``say`` is told of
+    every sample that was left out or changed in reading, and why. Raises UserError for input that is missing or has no
+    readable sample.
     """
     from maskedmod.api.given import mask_from_words, masked_by
     from maskedmod.zoo import load
@@ -53,7 +54,8 @@ def reconstruct_run(
     other = mask_from_words(model, tree, mask) if mask else None
     if input is None and not tree.get("data"):
         raise UserError("name what to draw: input=FILE or a folder of such")
-    batch, keys = first_batch(model.modality, _records(tree, model.modality, input), samples, say)
+    count = model.modality.pictured if samples is None else samples
+    batch, keys = first_batch(model.modality, _records(tree, model.modality, input), count, say)
     with masked_by(model, other):
         result = reconstruct(model, batch, Context(seed=seed), loaded.baseline)
     name = f"reconstruction_{Path(input).stem}_seed{seed}.png" if input else f"reconstruction_seed{seed}.png"
@@ -64,7 +66,7 @@ def reconstruct_run(
             raise UserError(f"output={target}: expected a name that ends in .png, or a folder")
         target = target / name
     try:
-        return save_grid(result, target, samples, keys, headline, wav, columns)
+        return save_grid(result, target, count, keys, headline, wav, columns)
     except OSError as error:
         raise UserError(f"output={target} cannot be written: {error}") from error
 

@@ -8,7 +8,7 @@ Draws original, masked, mean-fill and reconstruction of samples, with the error 
 checkpoint=PATH   a run folder, one checkpoint in it, or weights that maskedmod.load reads
 input=PATH        a file, or a folder of files (default: the run's own validation set)
 output=PATH       a PNG file, or a folder (default: pictures/ of the run)
-samples=8         how many are drawn
+samples=8         how many are drawn (of a large graph one part)
 columns=N         samples side by side (default: as many as look well)
 rows=N            rows of samples: with columns, in place of samples, rows x columns of them
 seed=0            of the mask

@@ -119,7 +119,7 @@ class Graph(Modality):
         return values
 
     def draw(self, values: Tensor, tokens: Tokens, hidden: Tensor | None = None) -> list[Panel]:
-        """One picture per graph: nodes coloured by their largest value, hidden ones grey."""
+        """One picture per graph: nodes coloured by their values, hidden ones grey."""
         from .picture import panels
 
         return panels(values, tokens, hidden)

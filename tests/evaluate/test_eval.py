@@ -84,7 +84,7 @@ def test_random_rows_differ_by_seed_and_repeat(run: Path) -> None:
         (["protocol=linaer"], "did you mean linear?"),
         (["protocol=knn", "grid=1"], "unknown key 'grid' of protocol=knn"),
         (["protocol=ridge"], "is no number, and this protocol predicts numbers"),
-        (["protocol=knn", "pool=max"], "pool=max: accepted are mean, mean_max, cls, both, axis, grid"),
+        (["protocol=knn", "pool=most"], "pool=most: accepted are mean, sum, max, mean_max, cls, both, axis, grid"),
         (["protocol=knn", "data=folder", "data.path=nowhere"], "data folder nowhere does not exist"),
         (["protocol=knn", "seeds=0"], "seeds=0: must be at least 1"),
         (["protocol=knn", "encoder=teacher"], "this model has no teacher"),
