@@ -26,7 +26,9 @@ def beside(output: Path, kind: str) -> Path:
 
 def write(output: Path, parts: Parts, shape: Shape, plan: dict[str, Any]) -> dict[str, int]:
     """Write the side files, then the output; nothing is there under its name before it is complete. -> numbers of rows, rejected
-    and altered rows."""
+    and altered rows. UserError where samples differ in length and the format has no room for that."""
+    if parts.ragged and output.suffix not in RAGGED:
+        raise UserError(f"output {output}: samples differ in length; pool=none needs a name that ends in {', '.join(RAGGED)}")
     counts = _side_files(output, parts)
     about = {**plan, "rows": counts["rows"], "shape": list(shape)}
     partial = output.with_name(f".{output.name}.part")
