@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from maskedmod.apply import Seen
 from maskedmod.encoders import Encoder
 from maskedmod.encoders.gin_codes import GinCodes
+from maskedmod.encoders.point_codes import PointCodes
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.encoders.vq_transformer import VqTransformer
+from maskedmod.layers.positions import PositionMlp
 from maskedmod.teachers import Teacher
 from maskedmod.tokens import Latent, Spec
 
@@ -17,14 +19,17 @@ from maskedmod.tokens import Latent, Spec
 class Tokenizer(Teacher):
     """The encoder of an earlier run, whatever its recipe was, which sees everything and never changes.
 
-    ``checkpoint``: the folder of that run (``recipe=mole_bert_tokenizer``, ``recipe=vq_kd``); ``random``: codes of a network
-    that learned nothing, of the student's size, for trying out. UserError when nothing is named, and for a run without codebook.
+    ``checkpoint``: the folder of that run (``recipe=mole_bert_tokenizer``, ``vq_kd``, ``point_bert_tokenizer``); ``random``:
+    codes of a network that learned nothing, of the student's size, for trying out. UserError when nothing is named, and for a run
+    without codebook.
     """
 
     def __init__(self, spec: Spec, student: Encoder, checkpoint: str | None = None) -> None:
         super().__init__()
         if checkpoint is None:
-            raise ValueError("teacher.checkpoint is missing: name the run of a tokenizer (recipe=mole_bert_tokenizer or vq_kd)")
+            raise ValueError(
+                "teacher.checkpoint is missing: name the run of a tokenizer, such as recipe=vq_kd or point_bert_tokenizer"
+            )
         self.encoder = (_untrained(spec, student) if checkpoint == "random" else _trained(checkpoint)).requires_grad_(False)
         self.width = self.encoder.width
 
@@ -50,6 +55,8 @@ def _trained(checkpoint: str) -> Encoder:
 
 def _untrained(spec: Spec, student: Encoder) -> Encoder:
     embed = student.get_submodule("embed")
+    if isinstance(student, Transformer) and isinstance(student.positions, PositionMlp):
+        return PointCodes(spec, lambda width: copy.deepcopy(embed), student.width)
     if isinstance(student, Transformer):
         return VqTransformer(spec, lambda width: copy.deepcopy(embed), student.depth(), student.width, student.heads)
     return GinCodes(spec, lambda width: copy.deepcopy(embed), len(student.units()), student.width)
