@@ -120,8 +120,9 @@ class Modality(nn.Module, ABC):
     measured_on: ClassVar[int] = 256
     """Training samples, chosen at random, that a run hands to ``measure``; fewer where there are fewer."""
 
-    pictured: int = 8
-    """Validation samples that are read to draw a run's pictures; fewer where one sample is large."""
+    held: int | None = None
+    """Most samples that a run may hold in memory for its pictures and measures of features, where one sample is large; None: as
+    many as these want."""
 
     signal: ClassVar[str] = ""
     """Key of a prepared batch under which ``tokenize`` finds the normalised signal; empty when it is no single tensor."""

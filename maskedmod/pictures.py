@@ -40,8 +40,8 @@ def reconstruct_run(
     """Draw what a model makes of some input -> the files written.
 
     ``checkpoint``: a run folder, one checkpoint in it, or weights that ``maskedmod.load`` reads. ``input``: a file, a folder, or
-    None for the run's own validation set; the first ``samples`` that can be read are drawn (None: as many as the modality
-    says, 8 of most). ``mask``: overrides such as ``mask.ratio=0.5``. ``out``: a PNG or a folder, by default ``pictures/`` of
+    None for the run's own validation set; the first ``samples`` that can be read are drawn (None: 8, or fewer where one is
+    large). ``mask``: overrides such as ``mask.ratio=0.5``. ``out``: a PNG or a folder, by default ``pictures/`` of
     the run. ``wav``: also sound files, for modalities that can be heard. ``columns``: samples side by side. ``say`` is told of
     every sample that was left out or changed in reading, and why. Raises UserError for input that is missing or has no
     readable sample.
@@ -54,7 +54,7 @@ def reconstruct_run(
     other = mask_from_words(model, tree, mask) if mask else None
     if input is None and not tree.get("data"):
         raise UserError("name what to draw: input=FILE or a folder of such")
-    count = model.modality.pictured if samples is None else samples
+    count = model.modality.held or 8 if samples is None else samples
     batch, keys = first_batch(model.modality, _records(tree, model.modality, input), count, say)
     with masked_by(model, other):
         result = reconstruct(model, batch, Context(seed=seed), loaded.baseline)

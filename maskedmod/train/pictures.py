@@ -46,7 +46,7 @@ class RunPictures:
     def _draw(self, step: int, whole: bool) -> None:
         if self._batch is None:
             few = [self.records[i] for i in range(min(2 * SAMPLES, len(self.records)))]
-            self._batch = first_batch(self.model.modality, few, min(SAMPLES, self.model.modality.pictured))
+            self._batch = first_batch(self.model.modality, few, min(SAMPLES, self.model.modality.held or SAMPLES))
         batch, keys = self._batch
         means = {name: table.to(self.device) for name, table in (baseline(self.out) or {}).items()}
         result = reconstruct(self.model, to_device(batch, self.device), Context(), means or None)

@@ -96,6 +96,7 @@ class OnlineProbe:
         modality, size, most = self.model.modality, min(self.settings.batch_size, 128), self.settings.probe_samples
         if not self.every and self.settings.steps is not None:  # nobody asked: a small share of the run's own work
             most = min(most, max(FEWEST, self.settings.steps * self.settings.batch_size // 10))
+        most = min(most, modality.held or most)
         if self.every or not _some(self.records["val"]):
             self._train = _part(modality, self.records["train"], most, size)
         self._test = _part(modality, self.records["val"], most, size) if _some(self.records["val"]) else None

@@ -52,7 +52,7 @@ class Graph(Modality):
             raise UserError(f"modality.seed_nodes={seed_nodes}: expected 1 or more")
         self.features, self.normalize, self.self_loops = features, normalize, self_loops
         self.neighbours, self.seed_nodes = neighbours, seed_nodes
-        self.pictured = 8 if neighbours is None else 1
+        self.held = None if neighbours is None else 1
 
     @property
     def spec(self) -> Spec:
