@@ -154,3 +154,18 @@ def test_maskfeat(preset: list[str], config: dict[str, Any]) -> None:
     width = config["hidden_size"]
     mim = theirs("ViTForMaskedImageModeling", **config, encoder_stride=16)
     assert ours("maskfeat", *preset) == mim - width - linear(width, 768) + linear(width, 108)
+
+
+def test_beit() -> None:
+    config = {**BASE, "use_mask_token": True, "use_shared_relative_position_bias": True, "vocab_size": 8192}
+    assert ours("beit") == theirs("BeitForMaskedImageModeling", **config)
+    large = {**config, **LARGE}
+    assert ours("beit", "preset=large") == theirs("BeitForMaskedImageModeling", **large)
+
+
+def test_eva() -> None:
+    """Ours has a mask token, theirs a position of the class token: as many numbers."""
+    timm = pytest.importorskip("timm")
+    with torch.device("meta"):
+        reference = trained(timm.create_model("eva_giant_patch14_224", num_classes=0))
+    assert ours("eva") - (1408 * 1024 + 1024) == reference
