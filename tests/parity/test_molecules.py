@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 
 import maskedmod
+from maskedmod.build import build_model
+from maskedmod.config import resolve
 from maskedmod.context import Context, Step
 from maskedmod.layers.bonds import bonds_of, hide_bonds
 from maskedmod.masking import packed_from_masked
 from maskedmod.packing import positions
 from maskedmod.tokens import Layout, Relation, Tokens
 from maskedmod.zoo import Loaded
+from tests.conftest import parity_case
 from tests.parity.golden import GRADIENT, Golden, agree, cases, golden, gradients_agree, load_saved
 
 SYSTEM = "attr_masking"
@@ -106,3 +109,12 @@ def test_the_encoder_alone(tmp_path: Path) -> None:
         rows = loaded.embed(["CCO", "c1ccccc1", "C"])
         want = rows if want is None else want
         assert rows.shape == (3, 32) and torch.equal(torch.as_tensor(rows), torch.as_tensor(want))
+
+
+def test_the_published_size() -> None:
+    """Tables of 120 and 3 atoms, five layers of an MLP 300, 600, 300, tables of 6 and 3 bonds and BatchNorm, and the head."""
+    parity_case("parameter count attr_masking")
+    layer = 300 * 600 + 600 + 600 * 300 + 300 + (6 + 3) * 300 + 2 * 300
+    with torch.device("meta"):
+        model = build_model(resolve(["recipe=attr_masking", "data=smiles", "data.path=zinc.smi"]))
+    assert sum(p.numel() for p in model.parameters()) == (120 + 3) * 300 + 5 * layer + 301 * 119
