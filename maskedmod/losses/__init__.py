@@ -42,6 +42,10 @@ class Loss(nn.Module, ABC):
     def per_token(self, prediction: Tensor, goal: Tensor) -> Tensor:
         """Loss of every position before reduction: predictions ``[..., out]`` -> ``[...]``."""
 
+    def of_mean(self, mean: Tensor) -> Tensor:
+        """The prediction that says the mean of goals, wherever it is asked: what a model must beat."""
+        return mean
+
     def forward(self, prediction: Tensor, goal: Tensor, weight: Tensor | None = None) -> Tensor:
         """One number; float32 whatever the autocast dtype."""
         return reduce_tokens(self.per_token(prediction.float(), goal), weight, self.reduce)

@@ -30,6 +30,10 @@ class Bce(Loss):
             raise ValueError(f"loss=bce: gamma={gamma} must be 0 or more, alpha={alpha} between 0 and 1")
         self.positive, self.gamma, self.alpha, self.reduce = positive, gamma, alpha, reduce
 
+    def of_mean(self, mean: Tensor) -> Tensor:
+        """Its logit."""
+        return torch.logit(mean.float(), eps=1e-6)
+
     def per_token(self, prediction: Tensor, goal: Tensor) -> Tensor:
         goal = goal.float()
         weight = prediction.new_tensor(self.positive)

@@ -98,9 +98,9 @@ class MeanPredictor:
         if objective.target.discrete:
             return table[0].log().expand(*goal.shape, -1)
         if len(table) == 1 or where.index is None:
-            return table.mean(0).expand(goal.shape)
+            return objective.loss.of_mean(table.mean(0)).expand(goal.shape)
         rows = torch.cat([table, table.mean(0, keepdim=True)])  # positions that training never had get the overall mean
-        return rows[where.index.clamp(max=len(table))]
+        return objective.loss.of_mean(rows)[where.index.clamp(max=len(table))]
 
     def _objectives(self) -> Iterator[tuple[str, Objective]]:
         for name, module in self.model.objectives.items():

@@ -81,6 +81,8 @@ def test_focal_loss() -> None:
     torch.testing.assert_close(found, wanted[:, 0])
     plain = F.binary_cross_entropy_with_logits(x, y, reduction="none")[:, 0]
     torch.testing.assert_close(Bce(Spec(values=1, axes=1)).per_token(x, y), plain)
+    half = Bce(Spec(values=1, axes=1)).of_mean(torch.tensor([0.5, 0.25]))
+    torch.testing.assert_close(half.sigmoid(), torch.tensor([0.5, 0.25]))
     with pytest.raises(ValueError, match="alpha=2.0 between 0 and 1"):
         Bce(Spec(values=1, axes=1), alpha=2.0)
 
