@@ -58,6 +58,8 @@ def _block(slot: str, value: Any, current: str | None, where: str, modality: str
     if value is None or value == "none" or (isinstance(value, dict) and list(value) == ["none"]):
         return None, {}
     if isinstance(value, str):
+        if slot == "teacher" and "/" in value and not catalog.is_block(slot, value, modality):
+            return "pretrained", {"checkpoint": value}  # the name of a model
         return _known(slot, value, where, modality), {}
     if not isinstance(value, dict):
         raise UserError(f"{where}{slot} expects a block's name or {{name: {{arguments}}}}, got {value!r}")

@@ -119,3 +119,11 @@ def test_teacher_is_frozen_and_evaluates(tmp_path: Path) -> None:
     latent = step.views["main"].teacher
     assert latent.taps["attention.-1"].shape == (3, 2, 17, 17) and not latent.tokens.requires_grad
     assert not teacher._teacher(torch.device("cpu")).model.training
+
+
+def test_a_name_is_a_pretrained_teacher() -> None:
+    """``teacher=facebook/dinov2-base`` alone; arguments beside it are kept."""
+    tree = resolve([*WORDS, *FIT, "teacher=facebook/dinov2-base", "teacher.width=768"])
+    assert tree["teacher"]["pretrained"]["checkpoint"] == "facebook/dinov2-base"
+    with pytest.raises(UserError, match="unknown teacher block 'emma'"):
+        resolve([*WORDS, *FIT, "teacher=emma"])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 import maskedmod
 from maskedmod.compat import repair_torchaudio, repair_torchvision
+from maskedmod.zoo.verify import compare
 from tests.conftest import parity_case
 from tests.parity.golden import cases, golden, load_saved
 from tests.parity.test_transformers import BEIT, SIZES, SQUARE, newer, older, save, stirred
@@ -56,6 +57,8 @@ def test_transformers_round_trip(name: str, version: int, tmp_path: Path) -> Non
         save(theirs, tmp_path / "theirs", f"v{version}")
     parity_case(f"{name} back to version {version}")
     loaded = maskedmod.load(tmp_path / "theirs")
+    found = compare(loaded, tmp_path / "theirs")
+    assert not found.made and not found.wrong and max(line.together for line in found.lines) < 1e-5, str(found)
     back = loaded.export("hf", tmp_path / "back", version=version)
     wanted = newer(theirs) if version == 5 or words else older(newer(theirs))
     same(back, wanted)
