@@ -26,7 +26,7 @@ SCALAR_TEXTS = {
     "out": "run folder; a new one under `runs/` when it is not named",
     "seed": "first weights, order of the data, masks",
     "resume": "`auto` goes on from the newest checkpoint in `out`; `never` does not",
-    "init": "a run or a weight file to start from",
+    "init": "a run or a checkpoint to start from; `init.resize` and `init.channels` fit other sizes",
 }
 
 

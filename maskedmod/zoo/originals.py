@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.api.loaded import Loaded
+from maskedmod.checkpoints import WEIGHT_FILES
 from maskedmod.compat import require
 from maskedmod.context import Context, Step
 from maskedmod.errors import UserError
@@ -35,6 +36,8 @@ def usual(loaded: Loaded) -> str:
 def file_for(loaded: Loaded, checkpoint: Path, against: str, folder: Path) -> tuple[Path, bool]:
     """-> the file or folder that the library is given, and whether it was written from our model."""
     own = loaded.layout.startswith(READS[against])
+    if against == "transformers" and checkpoint.name in WEIGHT_FILES and (checkpoint.parent / "config.json").is_file():
+        checkpoint = checkpoint.parent
     if own and (against != "transformers" or checkpoint.is_dir()) and checkpoint.exists():
         return checkpoint, False
     layout = meant(loaded.tree, FAMILY[against])

@@ -78,10 +78,12 @@ class Comparison:
 def verify(checkpoint: str, against: str | None = None) -> Comparison:
     """Run a checkpoint in ours and in the original implementation. ``against``: transformers, timm or fair-esm; None: the one
     whose layout the checkpoint has. UserError where the original is not installed or does not have such a model."""
+    from maskedmod.fetch import names
     from maskedmod.zoo.load import load
 
     loaded = load(checkpoint)
-    return compare(loaded, checkpoint, against)
+    place = names.located(checkpoint) if names.is_name(checkpoint) else Path(checkpoint)
+    return compare(loaded, place, against)
 
 
 def compare(loaded: Loaded, checkpoint: str | Path, against: str | None = None) -> Comparison:
