@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from maskedmod.distances import squared_distances
+from maskedmod.layers.linear import Linear, linear
 from maskedmod.tokens import take
 
 
 class SetPool(nn.Module):
-    """Mini-PointNet: a set of vectors -> one vector, whatever their order (Qi et al. 2017; Point-M2AE, Zhang et al. 2022, section
-    3.2, merges neighbouring tokens with it).
-
-    Two layers on every member, the maximum over the set put before every member, two more layers, the maximum. ``first`` and
-    ``second``: widths of the layers on members, ``third``: of the layer after. BatchNorm counts every member of every set.
+    """Two small PointNets one after the other make one vector of a set of vectors (Point-BERT, Yu et al. 2022, section 3.1;
+    Point-M2AE, Zhang et al. 2022, section 3.2, merges neighbouring tokens with them): ``inputs`` -> ``first`` -> ``second`` for
+    every member, their maximum over the set beside it, -> ``third`` -> ``width``, maximum. The order of the members does not
+    matter. BatchNorm counts all members of all sets that are handed over, together.
     """
 
     def __init__(self, inputs: int, first: int, second: int, third: int, width: int) -> None:
         super().__init__()
-        self.conv1, self.norm1, self.conv2 = nn.Linear(inputs, first), nn.BatchNorm1d(first), nn.Linear(first, second)
-        self.conv3, self.norm2, self.conv4 = nn.Linear(2 * second, third), nn.BatchNorm1d(third), nn.Linear(third, width)
+        self.conv1, self.norm1, self.conv2 = nn.Linear(inputs, first), nn.BatchNorm1d(first), Linear(first, second)
+        self.conv3, self.norm2, self.conv4 = Linear(2 * second, third), nn.BatchNorm1d(third), Linear(third, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x ``[..., S, inputs]`` -> ``[..., width]``."""
-        x = self.conv2(each(self.norm1, self.conv1(x)).relu())
-        x = torch.cat([x.amax(-2, keepdim=True).expand_as(x), x], dim=-1)
-        return self.conv4(each(self.norm2, self.conv3(x)).relu()).amax(-2)
+        """Sets ``[..., S, inputs]`` -> ``[..., width]``."""
+        lead, size = x.shape[:-2], x.shape[-2]
+        x = F.relu(self.norm1(self.conv1(x.flatten(0, -2))))
+        x = self.conv2(x).unflatten(0, (-1, size))
+        # conv3 of (maximum, member): the maximum is the same for all members of a set, so its part is multiplied once a set
+        whole, own = (part.contiguous() for part in self.conv3.weight.split(x.shape[-1], dim=1))
+        x = linear(x, own, self.conv3.bias) + linear(x.amax(1), whole)[:, None]
+        x = F.relu(self.norm2(x.flatten(0, 1)))
+        return self.conv4(x).unflatten(0, (-1, size)).amax(1).reshape(*lead, -1)
 
 
 def each(norm: nn.Module, x: Tensor) -> Tensor:
