@@ -110,7 +110,7 @@ def masked_step(
     objective = model.objectives[name]
     assert isinstance(objective, Objective)
     if objective.region == "pooled":
-        raise ValueError(f"objective {name} predicts one vector per sample, which cannot be drawn")
+        raise ValueError(f"objective {name} predicts no tokens (region=pooled), and nothing else can be drawn")
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
