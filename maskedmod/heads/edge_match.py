@@ -14,9 +14,9 @@ from maskedmod.tokens import Spec, Where
 
 class EdgeMatch(Head):
     """``cos(W h_t, h_s) / temperature`` of the later node t of every removed edge with candidates s (GPT-GNN, Hu et al. 2020,
-    section 3.3 and released code): first the true one, then nodes of the batch that are no neighbours of t, drawn once for
-    all edges, then ``queue`` nodes of earlier batches. The queue opens while training goes on, its first n rows at the share n of
-    the run (the paper's adaptive queue). ``dropout``: of ``W h``.
+    section 3.3 and released code): the true one, nodes of the batch that are no neighbours of t, drawn once for all edges, and
+    ``queue`` nodes of earlier batches. The queue opens while training goes on, its first n rows at the share n of the run (the
+    paper's adaptive queue). ``dropout``: of ``W h``.
 
     Candidates number as many as ``target=true_edge`` says. Where a batch has too few, or a drawn node is a neighbour, the score
     is three times as low as that of an opposite direction, which counts for nothing.
@@ -40,16 +40,18 @@ class EdgeMatch(Head):
         self._latest: Tensor | None = None
 
     def forward(self, view: View, where: Where) -> Tensor:
-        """-> ``[U, candidates]``."""
+        """-> ``[U, candidates]``, the true one where the mask drew it."""
         mask, x = generated(view.mask), view.student.tokens
-        assert mask.removed is not None
+        assert mask.removed is not None and mask.slot is not None
         later, earlier = mask.removed
         asked = F.normalize(F.dropout(self.map(x[later]), self.dropout, self.training), dim=1)
         if self.training:
             self._latest = x[mask.keep].detach()
         positive = (asked * F.normalize(x[earlier], dim=1)).sum(1, keepdim=True)
-        scores = torch.cat([positive, self._of_batch(asked, x, mask), self._of_queue(asked)], dim=1)
-        return scores / self.temperature
+        scores = torch.cat([positive, self._of_batch(asked, x, mask), self._of_queue(asked)], dim=1) / self.temperature
+        column = torch.arange(scores.shape[1], device=x.device).expand(scores.shape)
+        slot = (mask.slot % scores.shape[1])[:, None]
+        return scores.gather(1, torch.where(column == slot, 0, torch.where(column == 0, slot, column)))
 
     @torch.no_grad()
     def after_step(self, ctx: Context) -> None:

@@ -18,13 +18,15 @@ class Generated(MaskSet):
     """A mask of a larger graph, in whose numbers all its lists are: the nodes of the batch and, behind those of each graph,
     copies of some of them, hidden. ``nodes`` int64 ``[L + T]``: the node that each is or is a copy of. ``relation``, ``layout``:
     of the larger graph. ``removed`` int64 ``[2, U]``: edges that were taken away, each once, from the later node to the earlier.
-    ``known`` int64 ``[2, E]``: all edges of the batch."""
+    ``known`` int64 ``[2, E]``: all edges of the batch. ``slot`` int64 ``[U]``: drawn numbers that say where among the candidates
+    the true end of a removed edge stands."""
 
     nodes: Tensor | None = None
     relation: Relation | None = None
     layout: Layout | None = None
     removed: Tensor | None = None
     known: Tensor | None = None
+    slot: Tensor | None = None
 
     def source(self, rows: Tokens) -> Tokens:
         """rows with the copies, which carry what is to be generated."""
@@ -62,10 +64,12 @@ class Generation(Mask):
         source, target = relation.edge_index
         ahead = chosen[target] & (order[source] < order[target])
         ahead &= torch.rand(len(source), generator=ctx.generator, device=device) < self.edges
-        return larger(rows, chosen, relation.edge_index[:, ahead].flip(0))
+        removed = relation.edge_index[:, ahead].flip(0)
+        slot = torch.randint(1 << 30, removed.shape[1:], generator=ctx.generator, device=device)
+        return larger(rows, chosen, removed, slot)
 
 
-def larger(rows: Tokens, chosen: Tensor, removed: Tensor) -> Generated:
+def larger(rows: Tokens, chosen: Tensor, removed: Tensor, slot: Tensor) -> Generated:
     """The mask that generates the nodes ``chosen`` (bool ``[L]``) and the edges ``removed`` int64 ``[2, U]`` (later, earlier)."""
     relation, total, segment = relation_of(rows), len(chosen), rows.layout.segments()
     copied = chosen.nonzero()[:, 0]
@@ -80,7 +84,7 @@ def larger(rows: Tokens, chosen: Tensor, removed: Tensor) -> Generated:
     return Generated(
         role, (role == VISIBLE).nonzero()[:, 0], (role == PREDICT).nonzero()[:, 0], nodes=nodes[order],
         relation=_edges(relation, removed, place, copy_of), layout=Layout(cu_seqlens=cu, max_seqlen=2 * rows.layout.max_seqlen),
-        removed=place[removed], known=place[relation.edge_index],
+        removed=place[removed], known=place[relation.edge_index], slot=slot,
     )  # fmt: skip
 
 

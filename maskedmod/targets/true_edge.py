@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from maskedmod.context import Step
@@ -12,8 +11,10 @@ from maskedmod.tokens import Spec, Where
 
 
 class TrueEdge(Target):
-    """Of ``candidates`` that ``head=edge_match`` scores for every removed edge the first, as a probability of 1 (GPT-GNN, Hu et
-    al. 2020, eq. 6). For ``mask=generation``."""
+    """Which of ``candidates`` that ``head=edge_match`` scores is the true end of every removed edge (GPT-GNN, Hu et al. 2020, eq.
+    6). For ``mask=generation``, which draws the places, so that none is likelier than another."""
+
+    discrete = True
 
     def __init__(self, spec: Spec, candidates: int = 512) -> None:
         super().__init__()
@@ -22,9 +23,7 @@ class TrueEdge(Target):
         self.width = candidates
 
     def forward(self, step: Step, view: str, where: Where) -> Tensor:
-        """-> float ``[U, candidates]``."""
-        removed = generated(step.views[view].mask).removed
-        assert removed is not None
-        return torch.zeros(removed.shape[1], self.width, device=removed.device).index_fill(
-            1, torch.zeros(1, dtype=torch.long, device=removed.device), 1.0
-        )
+        """-> int64 ``[U]``."""
+        slot = generated(step.views[view].mask).slot
+        assert slot is not None
+        return slot % self.width

@@ -14,12 +14,13 @@ from torch import nn
 from maskedmod.apply import Seen, apply
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Context, View
+from maskedmod.context import Context, Step, View
 from maskedmod.encoders.gin import Gin
 from maskedmod.heads.edge_match import EdgeMatch
 from maskedmod.masking import packed_from_masked
 from maskedmod.masks.generation import Generated, Generation, generated, larger
 from maskedmod.modality import Record
+from maskedmod.targets.true_edge import TrueEdge
 from maskedmod.tokens import Latent, Layout, Relation, Spec, Tokens, Where
 
 SPEC = Spec(values=4, axes=1, width=8, target=40)
@@ -41,7 +42,7 @@ def pairs_of(edges: Any) -> set[tuple[int, int]]:
 def test_the_larger_graph(loops: bool) -> None:
     rows = tokens(loops)
     chosen = torch.tensor([False, True, False, True, False, True, False])
-    mask = larger(rows, chosen, torch.tensor([[1], [0]]))
+    mask = larger(rows, chosen, torch.tensor([[1], [0]]), torch.zeros(1, dtype=torch.long))
     assert mask.nodes is not None and mask.relation is not None and mask.layout is not None and mask.removed is not None
     assert mask.nodes.tolist() == [0, 1, 2, 3, 1, 3, 4, 5, 6, 5] and mask.targets.tolist() == [4, 5, 9]
     assert mask.layout.cu_seqlens is not None and mask.layout.cu_seqlens.tolist() == [0, 6, 10]
@@ -56,7 +57,7 @@ def test_the_larger_graph(loops: bool) -> None:
 def test_copies_send_nothing_and_hide_what_they_carry() -> None:
     rows = tokens()
     chosen, removed = torch.tensor([True, False] * 3 + [True]), torch.tensor([[2, 4], [1, 6]])
-    mask = larger(rows, chosen, removed)
+    mask = larger(rows, chosen, removed, torch.zeros(2, dtype=torch.long))
     encoder = Gin(SPEC, lambda width: nn.Linear(4, width), depth=3, width=8, sees="mask_token", norm="none").eval()
     nn.init.normal_(encoder.input.mask_token)  # type: ignore[arg-type]
     found = encoder(apply(rows, mask, "mask_token")).tokens
@@ -99,16 +100,20 @@ def view_of(rows: Tokens, mask: Generated) -> View:
 
 def test_scores_are_those_of_a_plain_loop() -> None:
     rows = tokens()
-    mask = larger(rows, torch.tensor([True] * 7), torch.tensor([[1, 6], [0, 5]]))
+    mask = larger(rows, torch.tensor([True] * 7), torch.tensor([[1, 6], [0, 5]]), torch.tensor([40, 107]))
     head = EdgeMatch(SPEC, queue=16, temperature=0.1).eval()
     view = view_of(rows, mask)
-    found = head(view, Where(mask.targets))
+    found = head(view, Where(mask.targets)).detach()
     x = view.student.tokens
     assert mask.removed is not None and mask.known is not None and found.shape == (2, 40)
     known = pairs_of(mask.known)
-    for row, (t, s) in zip(found, mask.removed.T.tolist(), strict=True):
+    step = Step(Graph(), {}, Context(), {"main": view})
+    true = TrueEdge(SPEC, candidates=40)(step, "main", Where(mask.targets))
+    assert true.tolist() == [0, 27]
+    for row, place, (t, s) in zip(found, true.tolist(), mask.removed.T.tolist(), strict=True):
+        row[[0, place]] = row[[place, 0]].clone()
         asked = head.map(x[t]).detach()
-        assert float(row[0].detach()) == pytest.approx(float(F.cosine_similarity(asked, x[s], dim=0)) / 0.1, abs=1e-4)
+        assert float(row[0]) == pytest.approx(float(F.cosine_similarity(asked, x[s], dim=0)) / 0.1, abs=1e-4)
         others = [i for i in mask.keep.tolist() if i != t and (i, t) not in known]
         wanted = sorted(float(F.cosine_similarity(asked, x[i], dim=0)) / 0.1 for i in others)
         rest = sorted(v for v in row[1:].tolist() if v > -29)
@@ -118,7 +123,7 @@ def test_scores_are_those_of_a_plain_loop() -> None:
 
 def test_the_queue_opens_and_keeps_the_newest() -> None:
     rows = tokens()
-    mask = larger(rows, torch.tensor([True] * 7), torch.tensor([[1], [0]]))
+    mask = larger(rows, torch.tensor([True] * 7), torch.tensor([[1], [0]]), torch.zeros(1, dtype=torch.long))
     head = EdgeMatch(SPEC, queue=16).train()
     sizes = []
     for step in range(4):
