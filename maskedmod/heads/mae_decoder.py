@@ -28,8 +28,8 @@ class MaeDecoder(Head):
     ``refill``: after an encoder that saw mask tokens, put the decoder's own mask token at hidden places (SparK's densifying);
     false decodes what the encoder made of them. ``positions``: sincos, learned, frozen or mlp (of coordinates); ``every_block``:
     they are added to the input of every block (Point-MAE), not for windows or packed tokens. ``embed``: a linear map comes
-    first; without it ``width`` must be the encoder's. ``prompting``: encoded tokens stay as they are from block to block, mask
-    tokens alone are worked on (MILAN, Hou et al. 2022, section 3.2).
+    first; false: only where ``width`` is not the encoder's. ``prompting``: encoded tokens stay as they are from block to block,
+    mask tokens alone are worked on (MILAN, Hou et al. 2022, section 3.2).
     """
 
     def __init__(
@@ -57,9 +57,7 @@ class MaeDecoder(Head):
         if depth < 0:
             raise ValueError(f"depth must be 0 or more, not {depth}")
         settings = BlockSettings(width, heads, mlp_ratio, qkv_bias, eps=eps)
-        if not embed and spec.width != width:
-            raise ValueError(f"mae_decoder.embed=false needs the encoder's width {spec.width}, mae_decoder.width is {width}")
-        self.embed = Linear(spec.width, width) if embed else nn.Identity()
+        self.embed = Linear(spec.width, width) if embed or spec.width != width else nn.Identity()
         self.positions = make_positions(positions, spec, width, heads)
         self.windowed, self.every_block = window is not None, every_block
         if every_block and self.windowed:
