@@ -46,7 +46,7 @@ class PointCodes(Encoder):
         self.edges = EdgeConvolutions(width, codes, base, neighbours)
         self.book = nn.Parameter(torch.randn(codes, width))
         self.temperature: Tensor
-        self.register_buffer("temperature", torch.tensor(value(temperature, Context())), persistent=False)
+        self.register_buffer("temperature", torch.tensor(value(temperature, Context())))  # saved: a resumed run goes on with it
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
         """All tokens -> the vectors of their codes ``[M, G, width]``."""

@@ -78,7 +78,7 @@ def test_a_cold_draw_is_a_code_and_evaluation_takes_the_best() -> None:
     warm = net(seen).tokens
     assert torch.cdist(warm.flatten(0, 1), net.book).amin(1).max() > 0.1
     net.after_step(Context(step=10, max_steps=10))
-    assert abs(float(net.temperature) - 1e-4) < 1e-9
+    assert abs(float(net.temperature) - 1e-4) < 1e-9 and "temperature" in net.state_dict()
     assert torch.cdist(net(seen).tokens.flatten(0, 1), net.book).amin(1).max() < 1e-2
 
 
