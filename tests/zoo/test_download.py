@@ -96,6 +96,12 @@ def test_a_file_is_fetched_once_and_pinned(site: Site, weights: bytes, tmp_path:
     assert maskedmod.load(NAME, settings=SETTINGS).layout == "fair_mae"
 
 
+def test_settings_of_the_catalogue_hold_unless_given(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    known(monkeypatch, url=f"{site.url}/w/a.safetensors", settings={**SETTINGS, "norm_pix_loss": False})
+    assert maskedmod.load(NAME).tree["target"] == {"raw": {"norm": "none"}}
+    assert maskedmod.load(NAME, settings={"norm_pix_loss": True}).tree["target"] == {"raw": {"norm": "patch"}}
+
+
 def test_a_connection_that_drops_is_gone_on_from(site: Site, weights: bytes) -> None:
     site.drops = [0.4, 0.7]
     said: list[str] = []
