@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from maskedmod.build import build_model
+from maskedmod.config import resolve
 from maskedmod.context import Step
 from maskedmod.masking import from_masked
 from maskedmod.masks.multi_scale import project
@@ -16,6 +18,7 @@ from maskedmod.pyramid import Pyramid, PyramidMask
 from maskedmod.zoo import Loaded
 from maskedmod.zoo.layouts import point_m2ae
 from maskedmod.zoo.mapping import convert
+from tests.conftest import parity_case
 from tests.parity.golden import GRADIENT, OUTPUT, Golden, agree, cases, golden, gradients_agree, load_saved, one_step
 
 SINGLE = 1e-3
@@ -89,3 +92,29 @@ def test_training(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
         agree(f"gradient of {key}", found, reference, gradient)
     for key, reference in buffers.state.items():
         agree(key, loaded.model.get_buffer(key), reference, output)
+
+
+def test_published_sizes() -> None:
+    """15.3 million parameters in pre-training, counted layer by layer from the released code, less the norm of the finest level,
+    which pre-training does not read."""
+    parity_case("parameter count point_m2ae")
+    with torch.device("meta"):
+        model = build_model(resolve(["recipe=point_m2ae", "data=folder", "data.path=clouds"]))
+
+    def linear(inputs: int, outputs: int) -> int:
+        return inputs * outputs + outputs
+
+    def block(d: int) -> int:
+        return 3 * d * d + linear(d, d) + linear(d, 4 * d) + linear(4 * d, d) + 4 * d
+
+    def merge(a: int, b: int) -> int:
+        return 2 * linear(a, a) + 2 * a + linear(2 * a, b) + 2 * b + linear(b, b)
+
+    widths = (96, 192, 384)
+    pointnet = linear(3, 128) + 2 * 128 + linear(128, 256) + linear(512, 512) + 2 * 512 + linear(512, 96)
+    places = {d: linear(3, d) + linear(d, d) for d in widths}
+    encoder = pointnet + merge(96, 192) + merge(192, 384) + sum(places[d] + 5 * block(d) + 2 * d for d in widths) - 2 * 96
+    up = linear(192 + 384, 192) + 2 * 192 + 2 * (linear(192, 192) + 2 * 192)
+    decoder = 384 + sum(places[d] + block(d) for d in (384, 192)) + up + 2 * 192 + linear(192, 48)
+    assert sum(x.numel() for x in model.encoder.parameters()) == encoder
+    assert sum(x.numel() for x in model.parameters()) == encoder + decoder == 15_255_664
