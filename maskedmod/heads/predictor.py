@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 
 from maskedmod.context import View
-from maskedmod.heads import Head
+from maskedmod.heads import Head, encoded_at
 from maskedmod.tokens import Spec, Where
 
 
@@ -25,4 +27,5 @@ class Predictor(Head):
         """-> packed ``[T, target]``."""
         if where.index is None or not view.mask.packed:
             raise ValueError("head=predictor predicts packed tokens")
-        return self.pred(self.activation(view.student.taps["projection"][where.index]))
+        projected = replace(view.student, tokens=view.student.taps["projection"])
+        return self.pred(self.activation(encoded_at(replace(view, student=projected), where)))
