@@ -29,6 +29,7 @@ def predict_packed(objective: Objective, name: str, step: Step, at: str) -> Reco
     if drawn is None:
         raise ValueError("this target has no picture: it is no value of a packed token")
     mean = None if discrete else _visible_mean(objective, step, at)[where.index]
+    filled = None if mean is None else objective.target.restore(mean, view)
     wrong = objective.loss.per_token(guess, goal if discrete else goal.float())
     mean_wrong = None if mean is None else objective.loss.per_token(mean, goal.float())
     first = slice(0, len(index))  # tiled row after row: those of the first mask come first
@@ -42,7 +43,7 @@ def predict_packed(objective: Objective, name: str, step: Step, at: str) -> Reco
         token_error=_put(values.new_full((len(values), 1), torch.nan), index, wrong[first, None])[:, 0],
         error=_per_graph(wrong[first], index, tokens),
         mean_error=None if mean_wrong is None else _per_graph(mean_wrong[first], index, tokens),
-        filled=None if mean is None else _put(values, index, mean[first]),
+        filled=None if filled is None else _put(values, index, filled[first]),
         predicted=_put(values, index, drawn[first]),
         objective=name,
         discrete=discrete,

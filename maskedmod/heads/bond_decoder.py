@@ -12,16 +12,17 @@ from maskedmod.tokens import Spec, Where
 
 
 class BondDecoder(Head):
-    """PReLU, a linear map without bias, and one ``BondGin`` over the molecule's own bonds (Mole-BERT's tokenizer, Xia et al.
-    2023). It reads all nodes and gives those that are asked for; bonds that a mask hid are hidden here too."""
+    """PReLU, a linear map without bias, and one ``BondGin`` over the molecule's own bonds (GraphMAE on molecules, Hou et al.
+    2022; Mole-BERT's tokenizer, Xia et al. 2023). It gives the atoms that are asked for; bonds that a mask hid are hidden here
+    too. ``remask``: hidden atoms enter as exact zeros, whatever the encoder made of them (GraphMAE, section 3.2)."""
 
     reads_hidden = True
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, remask: bool = False) -> None:
         super().__init__()
         if not spec.edge_categories:
             raise ValueError("head=bond_decoder reads bonds with ids, which this modality does not give")
-        self.sizes = spec.edge_categories
+        self.sizes, self.remask = spec.edge_categories, remask
         self.activation = nn.PReLU()
         self.embed = nn.Linear(spec.width, spec.width, bias=False)
         self.layer = BondGin(spec.width, spec.target, spec.edge_categories)
@@ -31,9 +32,11 @@ class BondDecoder(Head):
         if where.index is None or view.student.index is not None:
             raise ValueError("head=bond_decoder needs the encoder's output at all atoms, and predicts atoms")
         relation = relation_of(view.mask.rewrite(view.rows))
-        x = view.student.tokens
+        x = self.embed(self.activation(view.student.tokens))
+        if self.remask:
+            x = x.masked_fill(view.mask.hidden[:, None], 0.0)
         around = Neighbourhood.of(relation, len(x), self.sizes)
-        return self.layer(self.embed(self.activation(x)), around)[where.index]  # type: ignore[no-any-return]
+        return self.layer(x, around)[where.index]  # type: ignore[no-any-return]
 
     def units(self) -> list[nn.Module]:
         return [self.layer]

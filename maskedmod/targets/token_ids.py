@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from maskedmod.context import Step, View
@@ -12,11 +13,10 @@ from maskedmod.tokens import Spec, Where, take
 
 class TokenIds(Target):
     """Ids of the uncorrupted tokens (BERT: Devlin et al. 2019, section 3.1). ``which``: of tokens that have several ids, the one
-    that is predicted (atoms: 0 is the element, 1 the chirality)."""
+    that is predicted (atoms: 0 is the element, 1 the chirality). ``one_hot``: as a vector, for losses of values (GraphMAE on
+    molecules)."""
 
-    discrete = True
-
-    def __init__(self, spec: Spec, which: int = 0) -> None:
+    def __init__(self, spec: Spec, which: int = 0, one_hot: bool = False) -> None:
         super().__init__()
         sizes = spec.categories or ((spec.vocab,) if spec.vocab is not None else ())
         if not sizes:
@@ -24,13 +24,15 @@ class TokenIds(Target):
         if not 0 <= which < len(sizes):
             raise ValueError(f"target=token_ids: which={which}, but a token has {len(sizes)} ids here")
         self.which, self.several, self.width = which, bool(spec.categories), sizes[which]
+        self.discrete = not one_hot
 
     def forward(self, step: Step, view: str, where: Where) -> Tensor:
-        """-> int64 ``[M, J, T]`` (packed ``[T]``)."""
+        """-> int64 ``[M, J, T]`` (packed ``[T]``), one-hot float32 with one more axis."""
         if where.index is None:
             raise ValueError("target=token_ids describes tokens; region=pooled has none")
         values = step.views[view].source.values
-        return take(values[..., self.which] if self.several else values, where.index)
+        ids = take(values[..., self.which] if self.several else values, where.index)
+        return ids if self.discrete else F.one_hot(ids, self.width).float()
 
     def restore(self, values: Tensor, view: View) -> Tensor | None:
         """Of tokens that have several ids: scores ``[..., classes]`` -> the likeliest id, the others 0, ``[..., C]``."""

@@ -25,6 +25,8 @@ from maskedmod.masking import from_masked
 from maskedmod.masks.atoms import Atoms
 from maskedmod.masks.nothing import Nothing
 from maskedmod.modality import Record
+from maskedmod.model import Objective
+from maskedmod.reconstruction import reconstruct
 from maskedmod.tokens import DROPPED, Layout, Spec, Tokens, Where
 from maskedmod.train.run import train
 
@@ -159,6 +161,25 @@ def test_nothing_hides_nothing() -> None:
     dense = Tokens(torch.randn(2, 3, 4), torch.zeros(2, 3, 1), Layout(valid=valid))
     mask = Nothing(SPEC)(dense, Context())
     assert ((mask.role == DROPPED) == ~valid).all() and mask.keep_valid is not None and torch.equal(mask.keep_valid, valid)
+
+
+def test_graph_mae_on_molecules() -> None:
+    """What the decoder says of a hidden atom does not depend on what the encoder made of it; goals are one-hot elements."""
+    words = ["recipe=graph_mae", "preset=molecules", "encoder.depth=2", "encoder.width=16", "data=smiles", "data.path=none.smi"]
+    made = build_model(resolve(words)).eval()
+    step = made.step(batch(), Context(training=False, generator=torch.Generator().manual_seed(0)))
+    view, objective = step.views["main"], made.objectives["main"]
+    assert isinstance(objective, Objective)
+    where = objective.where(step, "main")
+    goal, index = objective.target(step, "main", where), _index(where)
+    assert goal.shape == (len(index), 119) and torch.equal(goal.argmax(1), view.tokens.values[index, 0])
+    found = objective.head(view, where)
+    view.student.tokens = view.student.tokens.masked_fill(view.mask.hidden[:, None], 7.0)
+    assert torch.equal(objective.head(view, where), found)
+    view.student.tokens = view.student.tokens.masked_fill(~view.mask.hidden[:, None], 7.0)
+    assert not torch.allclose(objective.head(view, where), found)
+    drawn = reconstruct(made, batch(), Context())
+    assert drawn.predicted is not None and drawn.filled is not None and drawn.picture().size[0] > 100
 
 
 def test_a_tokenizer_comes_from_a_run(tmp_path: Path) -> None:
