@@ -8,15 +8,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
+from maskedmod import strict_json
 from maskedmod.checkpoints import WEIGHT_FILES
 from maskedmod.errors import UserError, one_line
 from maskedmod.fetch import cache, https
@@ -29,38 +30,55 @@ BESIDE = (
 Result = TypeVar("Result")
 
 
-def fetch(
-    repo: str, revision: str | None, files: Sequence[str], published: Mapping[str, str], say: https.Say
-) -> tuple[Path, str]:
-    """Files of a repository -> its folder in the hub's cache, and the commit. ``files``: () for the usual ones.
+def fetch(repo: str, revision: str | None, files: Sequence[str], published: Mapping[str, str], say: https.Say) -> Path:
+    """Files of a repository -> its folder in the hub's cache. ``files``: () for the usual ones.
 
     A revision is pinned when it is first fetched: the same commit and the same hashes hold from then on, and what is in the cache
-    is used without asking the network. UserError in one line; ``https.UnreachableError`` when there is no answer.
+    is used without asking the network. UserError in one line; ``https.UnreachableError`` when there is no answer and the cache,
+    which other programs fill as well, has not what is needed.
     """
-    hub = _library()
     name = f"{repo}@{revision}" if revision else repo
     pinned = cache.pins().get(name, {})
-    commit = pinned.get("commit")
-    here = _cached(hub, repo, commit or revision, [file for file in pinned if file != "commit"] or list(files))
-    if here is not None:
-        return here, here.name
+    needed = [file for file in pinned if file != "commit"] or list(files)
+    here = _cached(repo, pinned.get("commit") or revision, needed)
+    if here is not None and (pinned or cache.offline()):
+        return here
     if cache.offline():
         raise https.UnreachableError("the network is off (HF_HUB_OFFLINE)")
-    info = _tried(lambda: hub.HfApi().model_info(repo, revision=commit or revision), repo, say)
-    commit = str(info.sha)
+    try:
+        folder, facts = _fetched(repo, revision, files, published, pinned, say)
+    except https.UnreachableError as error:
+        if here is None:
+            raise
+        say(f"{error}; what is in the cache is used")
+        return here
+    if facts != pinned and not cache.pin(name, facts):
+        say(f"{cache.home()} cannot be written: the hashes of {name} are not kept")
+    return folder
+
+
+def _fetched(
+    repo: str,
+    revision: str | None,
+    files: Sequence[str],
+    published: Mapping[str, str],
+    pinned: Mapping[str, str],
+    say: https.Say,
+) -> tuple[Path, dict[str, str]]:
+    """The folder, and what is to be pinned: the commit and the hash of every file."""
+    hub = _library()
+    info = _tried(lambda: hub.HfApi().model_info(repo, revision=pinned.get("commit") or revision), repo, say)
+    facts = {"commit": str(info.sha)}
     names = list(files) or chosen([sibling.rfilename for sibling in info.siblings or []], repo)
-    facts = {"commit": commit}
     folder = Path()
     while names:
         file = names.pop(0)
-        path = Path(_tried(lambda file=file: hub.hf_hub_download(repo, file, revision=commit), repo, say))  # type: ignore[misc]
-        facts[file] = _checked(name, file, path, published.get(file, ""), pinned.get(file, ""))
+        path = Path(_tried(partial(hub.hf_hub_download, repo, file, revision=facts["commit"]), repo, say))
+        facts[file] = _checked(repo, file, path, published.get(file, ""), pinned.get(file, ""))
         folder = path.parents[file.count("/")]
         if file.endswith(".index.json"):
-            names += sorted({str(part) for part in _map(path).values() if str(part) not in facts})
-    if facts != pinned and not cache.pin(name, facts):
-        say(f"{cache.home()} cannot be written: the hashes of {name} are not kept")
-    return folder, commit
+            names += sorted(_parts(path) - facts.keys())
+    return folder, facts
 
 
 def chosen(names: Sequence[str], repo: str) -> list[str]:
@@ -85,33 +103,32 @@ def _library() -> Any:
     return huggingface_hub
 
 
-def _cached(hub: Any, repo: str, revision: str | None, files: Sequence[str]) -> Path | None:
+def _cached(repo: str, revision: str | None, files: Sequence[str]) -> Path | None:
     """The folder of this revision in the cache, if all that is needed is there."""
+    hub = _library()
 
     def find(file: str) -> Path | None:
         found = hub.try_to_load_from_cache(repo, file, revision=revision)
         return Path(found) if isinstance(found, str) else None
 
     needed = list(files) or [file for file in WEIGHT_FILES if find(file)][:1]
-    while needed:
-        paths = {file: find(file) for file in needed}
-        if not all(paths.values()):
+    folder = None
+    for file in needed:
+        path = find(file)
+        if path is None:
             return None
-        first, path = next(iter(paths.items()))
-        folder = (path or Path()).parents[first.count("/")]
-        indices = [path for file, path in paths.items() if path and file.endswith(".index.json")]
-        parts = {str(part) for index in indices for part in _map(index).values()}
-        if parts <= set(needed):
-            return folder
-        needed = [*needed, *sorted(parts - set(needed))]
-    return None
+        folder = path.parents[file.count("/")]
+        if file.endswith(".index.json"):
+            needed += sorted(_parts(path) - set(needed))
+    return folder
 
 
-def _map(index: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(index.read_text())["weight_map"])
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{index}: not an index of weights, which has a weight_map") from None
+def _parts(index: Path) -> set[str]:
+    """Names of the files that an index divides weights over."""
+    places = strict_json.read(index).get("weight_map")
+    if not isinstance(places, dict):
+        raise UserError(f"{index}: not an index of weights, which has a weight_map")
+    return {str(part) for part in places.values()}
 
 
 def _checked(name: str, file: str, path: Path, published: str, pinned: str) -> str:

@@ -39,7 +39,7 @@ def located(name: str, say: https.Say | None = None) -> Path:
         return here if entry.files else by_hand
     try:
         if entry.hub:
-            folder, _ = hub.fetch(entry.hub, revision or None, entry.files, entry.sha256, say)
+            folder = hub.fetch(entry.hub, revision or None, entry.files, entry.sha256, say)
             return folder / entry.files[0] if entry.files else folder
         if revision:
             raise UserError(f"{name}@{revision}: {name} is a file at {entry.place} and has no revisions")

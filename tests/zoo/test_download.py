@@ -274,6 +274,20 @@ def test_no_server_at_all(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     refused("org/mae", "model.safetensors", "put it into")
 
 
+def test_what_other_programs_put_into_the_hubs_cache(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked after first, as small files may be missing; used when there is no answer."""
+    from huggingface_hub import hf_hub_download
+
+    folder = Path(hf_hub_download("org/mae", "model.safetensors")).parent
+    monkeypatch.setattr(https, "ATTEMPTS", 2)
+    said: list[str] = []
+    site.errors = [503] * 20
+    assert names.located("org/mae", said.append) == folder and "what is in the cache is used" in said[-1]
+    assert left(folder) == ["model.safetensors"] and not cache.pins()
+    site.errors = []
+    assert names.located("org/mae", quiet) == folder and left(folder) == ["config.json", "model.safetensors"]
+
+
 def test_a_model_of_the_hub(site: Site, weights: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     """The small files come with it, the same weights in another format do not; then nothing is asked again."""
     assert main(["pull", "org/mae"]) == 0
