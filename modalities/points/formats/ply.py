@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,11 +69,15 @@ def _header(raw: bytes) -> tuple[list[Element], str, bytes]:
     return elements, order, raw[stop + 1 :]
 
 
-def _shape(elements: list[Element], read: object) -> Shape:
-    """Read the elements one after another, as far as vertices and faces go."""
+Table = tuple[dict[str, Array], list[Array], int]
+"""Columns of numbers by name, lists of corners by their number, and where the next element begins."""
+
+
+def _shape(elements: list[Element], read: Callable[[Element, int], Table]) -> Shape:
+    """Read the elements one after another; only vertices and faces are used."""
     points, polygons, at = None, list[Array](), 0
     for element in elements:
-        columns, found, at = read(element, at)  # type: ignore[operator]
+        columns, found, at = read(element, at)
         if element.name == "vertex":
             if missing := [axis for axis in "xyz" if axis not in columns]:
                 raise BadSample(f"PLY vertices have no {', '.join(missing)}; they have {', '.join(columns) or 'nothing'}")
@@ -84,14 +89,15 @@ def _shape(elements: list[Element], read: object) -> Shape:
     return Shape(points, triangles(polygons, len(points)))
 
 
-def _from_lines(element: Element, lines: list[str], at: int) -> tuple[dict[str, Array], list[Array], int]:
+def _from_lines(element: Element, lines: list[str], at: int) -> Table:
     part = lines[at : at + element.count]
     if len(part) < element.count:
         raise BadSample(f"cut off: {len(part)} of {element.count} lines of element {element.name} are there")
     if element.lists:
-        first = element.lists[0]
-        if first or element.properties[0][0] not in CORNERS:
+        if element.name != "face":
             return {}, [], at + element.count
+        if element.lists[0] or element.properties[0][0] not in CORNERS:
+            raise BadSample(f"ASCII faces begin with {element.properties[0][0]}, expected {CORNERS[0]}")
         by_corners: dict[str, list[str]] = {}
         for line in part:
             by_corners.setdefault(line.split(maxsplit=1)[0], []).append(line)
@@ -103,7 +109,7 @@ def _from_lines(element: Element, lines: list[str], at: int) -> tuple[dict[str, 
     return {name: values[:, i] for i, (name, _, _) in enumerate(element.properties)}, [], at + element.count
 
 
-def _from_bytes(element: Element, body: bytes, at: int, order: str) -> tuple[dict[str, Array], list[Array], int]:
+def _from_bytes(element: Element, body: bytes, at: int, order: str) -> Table:
     if element.lists:
         return {}, *_lists(element, body, at, order)
     kind = np.dtype([(name, order + number) for name, number, _ in element.properties])
