@@ -31,10 +31,10 @@ class Neighbourhood:
             edges, ids = edges[:, relation.kept], ids[relation.kept]
         starts, width = first_rows(sizes), sum(sizes) + 2
         place = edges[1][:, None] * width + ids + torch.tensor(starts, device=ids.device)
-        counts = torch.bincount(place.flatten(), minlength=nodes * width).view(nodes, width).float()
         own = torch.zeros(width, device=ids.device)
         own[[sizes[0], *starts[1:]]] = 1
-        return Neighbourhood(incoming(edges, nodes), counts + own)
+        counts = own.repeat(nodes).index_add(0, place.flatten(), own.new_ones(place.numel()))
+        return Neighbourhood(incoming(edges, nodes), counts.view(nodes, width))
 
 
 def first_rows(sizes: Sequence[int]) -> list[int]:

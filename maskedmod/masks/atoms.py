@@ -32,8 +32,8 @@ class Atoms(Mask):
         """Packed rows, the molecules once for every ratio -> MaskSet."""
         if not rows.layout.packed:
             raise ValueError("mask=atoms is for packed atoms; use modality=molecular_graph")
-        segment = rows.layout.segments()
-        counts = torch.bincount(segment, minlength=rows.batch)
+        assert rows.layout.cu_seqlens is not None
+        segment, counts = rows.layout.segments(), rows.layout.cu_seqlens.diff().long()
         share = torch.tensor(self.ratios, dtype=torch.float64, device=rows.device)
         share = share.repeat_interleave(rows.batch // self.per_sample)
         asked = torch.where(share > 0, (counts * share + 1).long(), 0).minimum(counts)
