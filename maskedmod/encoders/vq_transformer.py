@@ -12,6 +12,7 @@ from torch import nn
 from maskedmod.apply import Seen
 from maskedmod.encoders import Encoder
 from maskedmod.encoders.transformer import Transformer
+from maskedmod.layers.attention import QkvBias
 from maskedmod.layers.ema_codebook import EmaCodebook
 from maskedmod.layers.init import Init, initialise
 from maskedmod.layers.positions import Positions
@@ -23,7 +24,8 @@ OWN = ("vectors", "codes", "code_vectors")
 class VqTransformer(Encoder):
     """Vector-quantised Vision Transformer (VQ-KD of BEiT v2, Peng et al. 2022, section 2.2). It sees all tokens.
 
-    ``depth``, ``width``, ``heads``, ``positions``, ``drop_path``, ``eps``, ``init``: of ``transformer``. ``codes``: size of the
+    ``depth``, ``width``, ``heads``, ``positions``, ``qkv_bias``, ``drop_path``, ``eps``, ``init``, ``rescale``: of
+    ``transformer``. ``codes``: size of the
     vocabulary; ``code_width``: of its unit vectors, to which two linear maps with a tanh between them lead; ``decay``: of
     the vectors' moving average. Its features are the codes' vectors, whose gradient passes straight to the network's.
     Taps that are always there: ``vectors`` before quantisation, ``codes`` int64, ``code_vectors`` as they are in the codebook.
@@ -42,13 +44,15 @@ class VqTransformer(Encoder):
         code_width: int = 32,
         decay: float = 0.99,
         positions: Positions = "learned",
+        qkv_bias: QkvBias = "qv",
         drop_path: float = 0.0,
         eps: float = 1e-6,
         init: Init = "trunc_normal",
+        rescale: bool = True,
     ) -> None:
         super().__init__()
         self.width = code_width
-        how = {"positions": positions, "eps": eps, "drop_path": drop_path, "init": init}
+        how = {"positions": positions, "qkv_bias": qkv_bias, "eps": eps, "drop_path": drop_path, "init": init, "rescale": rescale}
         self.vit = Transformer(spec, embedding, depth, width, heads, "full", **how)  # type: ignore[arg-type]
         self.project = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, code_width))
         initialise(self.project, init, 0.02)

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import maskedmod
+from maskedmod.apply import Seen
 from maskedmod.build import build_model
 from maskedmod.config import resolve
 from maskedmod.context import Context, View
@@ -25,6 +27,7 @@ from maskedmod.recipe_file import dump
 from maskedmod.tokens import Latent, Layout, Spec, Tokens, Where
 from maskedmod.train import checkpoint
 from maskedmod.train.folder import write
+from tests.zoo.test_load import saved
 
 SMALL, IMAGENET = ["encoder.codes=20", "encoder.code_width=8"], ["modality.mean=imagenet", "modality.std=imagenet"]
 QUICK = ["preset=demo", "encoder.depth=2", "encoder.width=32", "encoder.heads=4"]
@@ -198,3 +201,68 @@ def test_patch_aggregation_reads_the_last_class_token_and_earlier_patches() -> N
     torch.testing.assert_close(out[:, 0], wanted)
     with pytest.raises(ValueError, match="class token"):
         head(here, Where(None))
+
+
+def published_tokenizer() -> dict[str, Tensor]:
+    """The keys of beit2's VQKD: width 16, two blocks, patches of 8 on 32 pixels, 12 codes of width 6."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "encoder.cls_token": (1, 1, 16), "encoder.pos_embed": (1, 17, 16), "encoder.patch_embed.proj.weight": (16, 3, 8, 8),
+        "encoder.patch_embed.proj.bias": (16,), "encoder.fc_norm.weight": (16,), "encoder.fc_norm.bias": (16,),
+        "encode_task_layer.0.weight": (16, 16), "encode_task_layer.0.bias": (16,), "encode_task_layer.2.weight": (6, 16),
+        "encode_task_layer.2.bias": (6,), "quantize.cluster_size": (12,), "quantize.embedding.cluster_size": (12,),
+        "quantize.embedding.embed_avg": (12, 6), "decoder.cls_token": (1, 1, 16), "decode_task_layer.0.weight": (16, 16),
+    }  # fmt: skip
+    for i in range(2):
+        block = {"norm1": (16,), "norm2": (16,), "attn.proj": (16, 16), "mlp.fc1": (64, 16), "mlp.fc2": (16, 64)}
+        for name, shape in block.items():
+            shapes[f"encoder.blocks.{i}.{name}.weight"], shapes[f"encoder.blocks.{i}.{name}.bias"] = shape, shape[:1]
+        shapes[f"encoder.blocks.{i}.attn.qkv.weight"] = (48, 16)
+        shapes |= {f"encoder.blocks.{i}.attn.{letter}_bias": (16,) for letter in "qv"}
+    out = {key: torch.randn(shape) * 0.3 for key, shape in shapes.items()}
+    book = F.normalize(torch.randn(12, 6), dim=-1)
+    return {**out, "quantize.embedding.weight": book, "quantize.embedding.initted": torch.ones(1)}
+
+
+def by_hand(w: dict[str, Tensor], image: Tensor) -> Tensor:
+    """Codes as beit2's VQKD finds them, in plain operations on its own keys."""
+    x = F.conv2d(image, w["encoder.patch_embed.proj.weight"], w["encoder.patch_embed.proj.bias"], stride=8).flatten(2).mT
+    x = torch.cat([w["encoder.cls_token"].expand(len(x), -1, -1), x], dim=1) + w["encoder.pos_embed"]
+    for i in range(2):
+        b = {
+            key.removeprefix(f"encoder.blocks.{i}."): value for key, value in w.items() if key.startswith(f"encoder.blocks.{i}.")
+        }
+        h = F.layer_norm(x, (16,), b["norm1.weight"], b["norm1.bias"], 1e-6)
+        bias = torch.cat([b["attn.q_bias"], torch.zeros(16), b["attn.v_bias"]])
+        q, k, v = F.linear(h, b["attn.qkv.weight"], bias).reshape(len(x), -1, 3, 2, 8).permute(2, 0, 3, 1, 4)
+        mixed = ((q * 8**-0.5) @ k.mT).softmax(-1) @ v
+        x = x + F.linear(mixed.transpose(1, 2).flatten(2), b["attn.proj.weight"], b["attn.proj.bias"])
+        h = F.layer_norm(x, (16,), b["norm2.weight"], b["norm2.bias"], 1e-6)
+        h = F.gelu(F.linear(h, b["mlp.fc1.weight"], b["mlp.fc1.bias"]))
+        x = x + F.linear(h, b["mlp.fc2.weight"], b["mlp.fc2.bias"])
+    x = F.layer_norm(x[:, 1:], (16,), w["encoder.fc_norm.weight"], w["encoder.fc_norm.bias"], 1e-6)
+    x = torch.tanh(F.linear(x, w["encode_task_layer.0.weight"], w["encode_task_layer.0.bias"]))
+    z = F.normalize(F.linear(x, w["encode_task_layer.2.weight"], w["encode_task_layer.2.bias"]), dim=-1)
+    return torch.cdist(z, w["quantize.embedding.weight"]).argmin(-1)
+
+
+def test_the_published_tokenizer_is_read(tmp_path: Path) -> None:
+    weights = published_tokenizer()
+    file = saved(tmp_path, {"model": weights}, "vqkd.pth")
+    loaded = maskedmod.load(file, settings={"heads": 2})
+    assert loaded.layout == "vq_kd" and {"decoder.cls_token", "quantize.cluster_size"} <= set(loaded.report.unneeded)
+    image = torch.randn(5, 3, 32, 32)
+    tokens = loaded.modality.tokenize({"pixels": image})["main"]
+    codes = loaded.model.encoder(Seen(tokens)).taps["codes"]
+    assert torch.equal(codes, by_hand(weights, image)) and len(codes.unique()) > 4
+    words = [
+        "recipe=beit",
+        *QUICK,
+        *IMAGENET,
+        f"teacher.checkpoint={file}",
+        "teacher=pretrained",
+        "teacher.width=6",
+        "target.vocab=12",
+    ]
+    words += ["modality.size=64", "modality.patch_size=16", "mask.target=6", "mask.least=1", "teacher.settings={heads: 2}"]
+    model = build_model(resolve(words))
+    assert torch.isfinite(model(images(), context())["loss"])

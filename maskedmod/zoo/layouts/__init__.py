@@ -30,6 +30,7 @@ from maskedmod.zoo.layouts import (
     pretrain_gnns,
     simmim,
     timm_vit,
+    vq_kd,
 )
 from maskedmod.zoo.mapping import Rule
 from maskedmod.zoo.source import Source
@@ -84,6 +85,7 @@ LAYOUTS = _all(
     hf_clip,
     hf_vit,
     timm_vit,
+    vq_kd,
 )
 """Asked in this order; the first that matches is taken."""
 
