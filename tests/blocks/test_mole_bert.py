@@ -163,6 +163,17 @@ def test_nothing_hides_nothing() -> None:
     assert ((mask.role == DROPPED) == ~valid).all() and mask.keep_valid is not None and torch.equal(mask.keep_valid, valid)
 
 
+def test_the_presets_of_the_recipes() -> None:
+    """Bonds beside atoms; the labels of the released code in both masks."""
+    small = ["encoder.depth=2", "encoder.width=16"]
+    ctx = Context(generator=torch.Generator().manual_seed(0))
+    made = build_model(resolve(["recipe=attr_masking", "preset=demo,bonds", *small]))
+    assert set(made(batch(), ctx)) == {"main", "bonds", "loss"}
+    made = build_model(resolve(["recipe=mole_bert", "preset=demo,released", *small]))
+    labels = [objective.target.labels for objective in made.objectives.values() if hasattr(objective.target, "labels")]  # type: ignore[union-attr]
+    assert labels == ["argmax", "argmax"] and torch.isfinite(made(batch(), ctx)["loss"])
+
+
 def test_graph_mae_on_molecules() -> None:
     """What the decoder says of a hidden atom does not depend on what the encoder made of it; goals are one-hot elements."""
     words = ["recipe=graph_mae", "preset=molecules", "encoder.depth=2", "encoder.width=16", "data=smiles", "data.path=none.smi"]
