@@ -18,11 +18,12 @@ class Teacher(nn.Module, ABC):
     """Base of teachers, built as ``block(spec, student, **arguments)`` with the student's encoder.
 
     ``sees``: ``full`` (before the mask is drawn, all tokens) or ``same`` (after it, the student's own input).
-    ``width`` is the width of its latent.
+    ``width`` is the width of its latent. ``follows``: its ``encoder`` is an average of the student's.
     """
 
     width: int
     sees: Literal["full", "same"] = "full"
+    follows: bool = False
 
     @abstractmethod
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:

@@ -24,6 +24,8 @@ class Ema(Teacher):
     ``start``: steps during which the teacher is a plain copy.
     """
 
+    follows = True
+
     def __init__(
         self, spec: Spec, student: Encoder, momentum: float | Ramp = 0.996, sees: Literal["full", "same"] = "full", start: int = 0
     ) -> None:

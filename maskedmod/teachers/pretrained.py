@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +16,6 @@ from maskedmod.errors import UserError
 from maskedmod.modality import Modality
 from maskedmod.teachers import Teacher
 from maskedmod.tokens import Latent, Spec, Tokens
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
 
 
 class Pretrained(Teacher):
@@ -48,7 +45,7 @@ class Pretrained(Teacher):
         self.checkpoint, self.settings, self.taps, self.resize = checkpoint, settings or {}, taps, resize
         self.grid = spec.grid
         self._modality: list[Modality] = []
-        self._held: list[Loaded] = []  # a list, so that the weights are no part of the model
+        self._held: list[Any] = []  # the loaded model; a list, so that the weights are no part of the model
         self.width = self._teacher(torch.device("cpu")).model.encoder.width if width is None else width
 
     def bind(self, modality: Modality) -> None:
@@ -68,7 +65,7 @@ class Pretrained(Teacher):
             )
         return latent
 
-    def _teacher(self, device: torch.device) -> Loaded:
+    def _teacher(self, device: torch.device) -> Any:
         """The loaded model, on the device of the tokens."""
         if not self._held:
             from maskedmod.zoo.fit import refit
