@@ -13,13 +13,10 @@ from torch import Tensor, nn
 # oneDNN and torch keep what they compiled for a shape, up to 9 MB each and 1,024 of them: gigabytes where every batch has
 # another number of rows. Both read their limit when they compile for the first time.
 for _limit in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
-    os.environ.setdefault(_limit, "128")
+    os.environ.setdefault(_limit, "48")
 
 LEAST = 256
 """Rows below which starting oneDNN costs more than it gains (10 us; 2 ms at a number of rows not met before)."""
-
-STEP = 256
-"""Rows of ragged batches go up in steps of this size."""
 
 
 @cache
@@ -50,14 +47,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         out: Tensor = _OneDnn.apply(flat, weight, bias)  # type: ignore[no-untyped-call]
         return out.unflatten(0, x.shape[:-1]) if x.ndim != 2 else out
     return F.linear(x, weight, bias)
-
-
-def in_steps(layer: nn.Module, x: Tensor) -> Tensor:
-    """``layer(x)`` of rows ``[M, K]`` that do not depend on one another, with zero rows up to a multiple of ``STEP`` that are cut
-    off again: batches of ragged samples have ever new numbers of rows, and oneDNN keeps some megabytes for each that it met."""
-    if x.device.type != "cpu" or len(x) < LEAST or not blas_is_slow():
-        return layer(x)  # type: ignore[no-any-return]
-    return layer(F.pad(x, (0, 0, 0, -len(x) % STEP)))[: len(x)]  # type: ignore[no-any-return]
 
 
 def _through_onednn(x: Tensor, weight: Tensor) -> bool:

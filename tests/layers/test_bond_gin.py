@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from maskedmod.modalities.molecular_graph import MolecularGraph
-from torch import nn
 
 from maskedmod.apply import Seen
 from maskedmod.encoders.gin_bonds import GinBonds
-from maskedmod.layers import linear
 from maskedmod.layers.bond_gin import BondGin, Neighbourhood
 from maskedmod.layers.categories import CategoryEmbedding
 from maskedmod.modality import Record
@@ -39,22 +37,6 @@ def test_the_sum_is_that_of_a_loop(sizes: tuple[int, ...], hides: bool) -> None:
         source, target = edges[:, edge].tolist()
         total[target] = total[target] + x[source] + bond(attr[edge].tolist())
     assert torch.allclose(found, layer.mlp(torch.stack(total)), atol=1e-5)
-
-
-def test_rows_in_steps_are_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear, "blas_is_slow", lambda: True)
-    seen: list[int] = []
-
-    class Watched(nn.Linear):
-        def forward(self, input: torch.Tensor) -> torch.Tensor:
-            seen.append(len(input))
-            return super().forward(input)
-
-    layer = Watched(4, 3)
-    for rows in (10, 256, 300, 511, 600):
-        x = torch.randn(rows, 4)
-        assert torch.allclose(linear.in_steps(layer, x), nn.functional.linear(x, layer.weight, layer.bias), atol=1e-6)
-    assert seen == [10, 256, 512, 512, 768]
 
 
 def test_categories_add_up() -> None:
