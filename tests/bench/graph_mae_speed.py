@@ -49,12 +49,13 @@ class Usual(nn.Module):
 
     def __init__(self, ours: MaskedModel) -> None:
         super().__init__()
-        layers: Any = list(ours.encoder.layers)  # type: ignore[arg-type]
+        encoder: Any = ours.encoder
         head: Any = ours.objectives["main"].head
-        self.token = nn.Parameter(ours.encoder.input.mask_token.detach().clone())  # type: ignore[union-attr]
+        layers = list(encoder.layers)
+        self.token = nn.Parameter(encoder.input.mask_token.detach().clone())
         self.convs = nn.ModuleList(self._conv(layer) for layer in [*layers, head.layer])
         self.slopes = nn.ModuleList(nn.PReLU() for _ in layers)
-        self.map = nn.Linear(*head.embed.weight.shape, bias=False)
+        self.map = nn.Linear(head.embed.in_features, head.embed.out_features, bias=False)
         self.map.load_state_dict(head.embed.state_dict())
         self.rate = layers[0].settings.dropout
 
