@@ -16,8 +16,8 @@ from maskedmod.tokens import Spec, Where
 
 
 class GraphTransformerDecoder(Head):
-    """A mask token at every hidden node, centrality, and ``depth`` blocks over the whole graph, as ``encoder=graph_transformer`` has
-    them (GMAE, Zhang et al. 2022, section 3: deep encoder of visible nodes, shallow decoder of all)."""
+    """A mask token at every hidden node, centrality, and ``depth`` blocks over the whole graph, as in
+    ``encoder=graph_transformer`` (GMAE, Zhang et al. 2022, section 3: deep encoder of visible nodes, shallow decoder of all)."""
 
     def __init__(
         self, spec: Spec, depth: int = 2, width: int = 128, heads: int = 4, mlp_ratio: float = 4.0, most_degree: int = 64
