@@ -20,6 +20,8 @@ from .formats.text import read_text
 from .surface import sample_surface
 
 Centre = Literal["centroid", "box", "none"]
+LEAST, MOST = 1e-15, 1e15
+"""Bounds of extent and coordinates: their squares are far from the ends of float32."""
 NAMES = ("points", "xyz", "pos", "coords", "coord", "vertices", "data")
 """Names under which archives and mappings hold coordinates, in this order."""
 
@@ -48,16 +50,28 @@ def read_cloud(record: Record, part: Part) -> Array:
         points = sample_surface(points, shape.faces, part.count, draw)
     if len(points) == 0:
         raise BadSample("holds no points")
+    _check_extent(points)
+    # map coordinates have more digits than float32: the centre is taken off before
+    if part.centre != "none":
+        points = points - (points.mean(0) if part.centre == "centroid" else (points.min(0) + points.max(0)) / 2)
+    chosen = np.ascontiguousarray(points[_chosen(len(points), part.count, draw)], dtype=np.float32)
+    few = len(np.unique(chosen[: 4 * part.least], axis=0)) < part.least  # in no order: a few of them nearly always do
+    if few and (different := len(np.unique(chosen, axis=0))) < part.least:
+        raise BadSample(f"{different} different points, a group has {part.least}: give more, or make modality.group_size smaller")
+    return chosen
+
+
+def _check_extent(points: Array) -> None:
+    """BadSample for a cloud whose squared distances single precision cannot hold."""
     low, high = points.min(0), points.max(0)
     if np.array_equal(low, high):
         raise BadSample(f"all {len(points)} points are the same: a cloud without extent")
-    different = len(points) if len(points) >= 4 * part.least else len(np.unique(points, axis=0))
-    if different < part.least:
-        raise BadSample(f"{different} different points, a group has {part.least}: give more, or make modality.group_size smaller")
-    # map coordinates have more digits than float32: the centre is taken off before
-    if part.centre != "none":
-        points = points - (points.mean(0) if part.centre == "centroid" else (low + high) / 2)
-    return np.ascontiguousarray(points[_chosen(len(points), part.count, draw)], dtype=np.float32)
+    if (reach := float(max(-low.min(), high.max()))) > MOST:
+        raise BadSample(
+            f"coordinates up to {reach:.3g}: squared distances need less than {MOST:g}; change their unit"
+        )
+    if (extent := float((high - low).max())) < LEAST:
+        raise BadSample(f"extends over {extent:.3g}: squared distances need more than {LEAST:g}; change their unit")
 
 
 def read_shape(data: Any) -> Shape:

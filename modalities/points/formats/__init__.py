@@ -45,8 +45,8 @@ def numbers(lines: list[str], columns: int, what: str, delimiter: str | None = N
 
 
 def decoded(raw: bytes, what: str) -> str:
-    """Text of a file. BadSample when it is none."""
+    """Text of a file in ASCII or UTF-8, whose mark at the start is left out. BadSample when it is none."""
     try:
-        return raw.decode("ascii")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadSample(f"is no {what} file: byte {error.start} is no ASCII") from None
+        raise BadSample(f"is no {what} file: byte {error.start} is no text") from None

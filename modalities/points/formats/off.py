@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from maskedmod.modality import BadSample
+from maskedmod.modality import BadSample, altered
 
 from . import Shape, decoded, numbers, triangles
 
@@ -29,6 +29,8 @@ def read_off(raw: bytes) -> Shape:
     vertices, faces = int(words[0]), int(words[1])
     if len(body) < vertices + faces:
         raise BadSample(f"cut off: the header promises {vertices} vertices and {faces} faces, {len(body)} lines follow")
+    if more := len(body) - vertices - faces:
+        altered(f"{more} lines after the faces left out")
     points = numbers(body[:vertices], 3, "vertices")
     by_corners: dict[str, list[str]] = {}
     for line in body[vertices : vertices + faces]:

@@ -10,14 +10,16 @@ from maskedmod.modality import BadSample
 
 from . import Array, Shape, decoded, numbers
 
-KINDS = {"F": "f", "I": "i", "U": "u"}
+KINDS = {"F": ("2", "4", "8"), "I": ("1", "2", "4", "8"), "U": ("1", "2", "4", "8")}
+"""Sizes in bytes of the numbers of each type."""
+PADDING = "_"
+"""Name of fields that only fill up a row: there may be several."""
 
 
 def read_pcd(raw: bytes) -> Shape:
     """Fields ``x y z`` of every point. BadSample for what is no PCD file, damaged or cut off."""
     head, kind, body = _header(raw)
-    fields, points = head["FIELDS"], int(head["POINTS"][0])
-    counts = [int(count) for count in head.get("COUNT", ["1"] * len(fields))]
+    fields, points, counts = head["FIELDS"], int(head["POINTS"][0]), [int(count) for count in head["COUNT"]]
     if missing := [axis for axis in "xyz" if axis not in fields]:
         raise BadSample(f"PCD points have no {', '.join(missing)}; they have {', '.join(fields)}")
     starts = dict(zip(fields, np.cumsum([0, *counts[:-1]]).tolist(), strict=True))
@@ -27,14 +29,14 @@ def read_pcd(raw: bytes) -> Shape:
             raise BadSample(f"cut off: {len(lines)} of {points} points are there")
         values = numbers(lines[:points], sum(counts), "points")
         return Shape(np.stack([values[:, starts[axis]] for axis in "xyz"], axis=1))
-    types = [f"<{KINDS[t]}{size}" for t, size in zip(head["TYPE"], head["SIZE"], strict=True)]
+    types = [f"<{t.lower()}{size}" for t, size in zip(head["TYPE"], head["SIZE"], strict=True)]
     if kind == "binary_compressed":
         return Shape(_columns(_unpacked(body), fields, types, counts, points))
-    row = np.dtype([(name, t, (n,)) for name, t, n in zip(fields, types, counts, strict=True)])
+    row = np.dtype([(f"{i}", t, (n,)) for i, (t, n) in enumerate(zip(types, counts, strict=True))])
     if len(body) < row.itemsize * points:
         raise BadSample(f"cut off: {len(body) // row.itemsize} of {points} points are there")
     table = np.frombuffer(body, row, points)
-    return Shape(np.stack([table[axis][:, 0].astype(np.float64) for axis in "xyz"], axis=1))
+    return Shape(np.stack([table[f"{fields.index(axis)}"][:, 0].astype(np.float64) for axis in "xyz"], axis=1))
 
 
 def _header(raw: bytes) -> tuple[dict[str, list[str]], str, bytes]:
@@ -49,15 +51,27 @@ def _header(raw: bytes) -> tuple[dict[str, list[str]], str, bytes]:
         if key and not key.startswith("#"):
             head[key] = words
         at = end + 1
-    for key in ("FIELDS", "SIZE", "TYPE", "POINTS"):
-        if not head.get(key) or (key != "POINTS" and len(head[key]) != len(head["FIELDS"])):
-            raise BadSample(f"broken PCD header: {key} is missing or has another number of words than FIELDS")
-    if not all(word.isdecimal() for key in ("SIZE", "POINTS") for word in head[key]) or not set(head["TYPE"]) <= set(KINDS):
-        raise BadSample(f"broken PCD header: SIZE {head['SIZE']}, TYPE {head['TYPE']}, POINTS {head['POINTS']}")
+    _check(head)
     kind = head["DATA"][0] if head["DATA"] else ""
     if kind not in ("ascii", "binary", "binary_compressed"):
         raise BadSample(f"PCD data of kind {kind!r}; expected ascii, binary or binary_compressed")
     return head, kind, raw[at:]
+
+
+def _check(head: dict[str, list[str]]) -> None:
+    """BadSample for fields that cannot be read; ``COUNT`` is 1 where it is not given."""
+    head.setdefault("COUNT", ["1"] * len(head.get("FIELDS", [])))
+    for key in ("FIELDS", "SIZE", "TYPE", "COUNT", "POINTS"):
+        if not head.get(key) or (key != "POINTS" and len(head[key]) != len(head["FIELDS"])):
+            raise BadSample(f"broken PCD header: {key} is missing or has another number of words than FIELDS")
+    for key in ("COUNT", "POINTS"):
+        if not all(word.isdecimal() and int(word) > 0 for word in head[key]):
+            raise BadSample(f"broken PCD header: {key} {' '.join(head[key])}, expected whole numbers above 0")
+    if len(set(head["FIELDS"]) - {PADDING}) != len([name for name in head["FIELDS"] if name != PADDING]):
+        raise BadSample(f"broken PCD header: FIELDS {' '.join(head['FIELDS'])} names one twice")
+    for kind, size in zip(head["TYPE"], head["SIZE"], strict=True):
+        if size not in KINDS.get(kind, ()):
+            raise BadSample(f"broken PCD header: TYPE {kind} of SIZE {size} is no number")
 
 
 def _columns(body: bytes, fields: list[str], types: list[str], counts: list[int], points: int) -> Array:

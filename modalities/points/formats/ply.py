@@ -66,6 +66,9 @@ def _header(raw: bytes) -> tuple[list[Element], str, bytes]:
                 raise BadSample(f"broken PLY header: line {line[:60]!r}")
     if order is None:
         raise BadSample("broken PLY header: it names no format")
+    for element in elements:
+        if len({name for name, _, _ in element.properties}) < len(element.properties):
+            raise BadSample(f"broken PLY header: a property of element {element.name} is named twice")
     return elements, order, raw[stop + 1 :]
 
 
