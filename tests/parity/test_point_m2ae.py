@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskedmod.build import build_model
@@ -21,9 +21,9 @@ from maskedmod.zoo.mapping import convert
 from tests.conftest import parity_case
 from tests.parity.golden import GRADIENT, OUTPUT, Golden, agree, cases, golden, gradients_agree, load_saved, one_step
 
-SINGLE = 1e-3
-"""A coarse centre is one of the fine ones: its distance, 0, is rounding in the released code, and so is 1 / (distance + 1e-8).
-Seven BatchNorms on top of one another add to that."""
+LOOSE_OUTPUT, LOOSE_GRADIENT = 1e-4, 1e-3
+"""torch's BatchNorm on ``[N, C]`` in single precision on the CPU: a quarter of the time of ``[1, C, N]`` with its transposition, and ten
+times less exact where the mean of a channel is large beside its deviation. In the first of the nine here it is 32 times that."""
 
 
 def loaded_case(case: Golden, folder: Path) -> Loaded:
@@ -71,14 +71,27 @@ def test_evaluation(name: str, tmp_path: Path) -> None:
     gradients_agree(case, loaded, losses["loss"])
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+class ExactNorm(nn.BatchNorm1d):
+    """The same layer through the layout that torch computes more exactly."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.T[None].contiguous())[0].T
+
+
+@pytest.mark.parametrize("way", ["float32", "float32, BatchNorm on [1, C, N]", "float64"])
 @pytest.mark.parametrize("name", cases("point_m2ae"))
-def test_training(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
-    """BatchNorm counts every group and every place, hidden ones too. In float64 all is within the usual bounds."""
+def test_training(name: str, way: str, tmp_path: Path) -> None:
+    """BatchNorm counts every group and every place, hidden ones too. All is within the usual bounds in float64, and in float32
+    where BatchNorm alone is computed in another layout."""
     case = golden(name)
     loaded = loaded_case(case, tmp_path)
-    loaded.model.train().to(dtype)
-    output, gradient = (OUTPUT, GRADIENT) if dtype == torch.float64 else (SINGLE, SINGLE)
+    loaded.model.train().to(torch.float64 if way == "float64" else torch.float32)
+    norms = [module for module in loaded.model.modules() if isinstance(module, nn.BatchNorm1d)]
+    assert len(norms) == 9
+    if "BatchNorm" in way:
+        for norm in norms:
+            norm.__class__ = ExactNorm
+    output, gradient = (LOOSE_OUTPUT, LOOSE_GRADIENT) if way == "float32" else (OUTPUT, GRADIENT)
     _, losses, _, prediction = one_masked_step(case, loaded)
     agree("prediction", prediction, case["train.output.pred"], output)
     agree("loss", losses["loss"], case["train.output.loss"], output)
