@@ -22,7 +22,7 @@ import torch
 
 with torch.serialization.safe_globals([argparse.Namespace]):  # its settings are one, as in all files of fair-esm
     model, alphabet = esm.pretrained.load_model_and_alphabet_local("DIR/{}")"""
-LIBRARY = {"hf": "transformers", "timm": "timm", "pth": "pytorch"}
+LIBRARY = {"hf": "transformers", "timm": "timm", "pth": "pytorch", "state": "pytorch"}
 
 
 def card(loaded: Loaded, source: str, layout: str, written: Written, files: Sequence[Path], command: str) -> str:

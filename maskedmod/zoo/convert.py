@@ -40,7 +40,7 @@ def convert(checkpoint: str, to: str, output: str | Path, version: int = 4) -> C
     shutil.rmtree(made, ignore_errors=True)
     try:
         made.mkdir(parents=True)
-        files = save(written, layout, made / _stem(layout, loaded.tree) if written.style == "pth" else made)
+        files = save(written, layout, made / _stem(layout, loaded.tree) if written.style in ("pth", "state") else made)
         command = f"maskedmod convert {checkpoint} to={to} output={output}" + (f" version={version}" if version != 4 else "")
         text = card(loaded, checkpoint, layout, written, files, command)
         (made / "README.md").write_text(text, encoding="utf-8")

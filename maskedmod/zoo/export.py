@@ -36,7 +36,7 @@ def save(written: Written, layout: str, path: Path) -> list[Path]:
     """Write the files of a layout -> their paths."""
     if layout == "fair_esm":
         return _save_fair_esm(path, written.weights, written.config)
-    if written.style == "pth":
+    if written.style in ("pth", "state"):
         return [_save_pth(path, written)]
     return _save_folder(path, written)
 
@@ -50,7 +50,7 @@ def _save_pth(path: Path, written: Written) -> Path:
         for key, tensor in written.weights.items():
             part, _, name = key.partition(".")
             content.setdefault(part, {})[name] = tensor
-    torch.save({**content, "args": written.config}, file)
+    torch.save(written.weights if written.style == "state" else {**content, "args": written.config}, file)
     return file
 
 

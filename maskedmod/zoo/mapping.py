@@ -95,6 +95,11 @@ def unconvolved(x: Tensor) -> Tensor:
     return x.squeeze(-1)
 
 
+def convolved(x: Tensor) -> Tensor:
+    """The inverse of ``unconvolved``."""
+    return x.unsqueeze(-1)
+
+
 def patch_rows(x: Tensor) -> Tensor:
     """Patch convolution ``[D, C, ph, pw]`` -> linear ``[D, ph * pw * C]`` on values ordered (row, column, channel)."""
     return x.permute(0, 2, 3, 1).flatten(1)

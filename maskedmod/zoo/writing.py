@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,11 +19,12 @@ Qkv = tuple[str, str, str]
 @dataclass
 class Written:
     """What a layout's folder holds. ``style``: ``hf`` (safetensors and ``config.json``), ``timm`` (the same with timm's
-    configuration), ``pth`` (one PyTorch file, ``config`` its ``args``). ``files``: others by name, text or what becomes JSON.
-    ``nested``: the tensors lie in dicts by the first part of their names. ``notes``: what the layout has no place for."""
+    configuration), ``pth`` (one PyTorch file, ``config`` its ``args``), ``state`` (one PyTorch file of tensors alone). ``files``:
+    others by name, text or what becomes JSON. ``nested``: the tensors lie in dicts by the first part of their names. ``notes``:
+    what the layout has no place for."""
 
     weights: dict[str, Tensor]
-    style: Literal["hf", "timm", "pth"]
+    style: Literal["hf", "timm", "pth", "state"]
     config: dict[str, Any]
     files: dict[str, Any] = field(default_factory=dict)
     nested: bool = False
@@ -47,6 +49,12 @@ class Writer:
         """A linear map or norm."""
         for end in ("weight", "bias"):
             self.one(f"{ours}.{end}", f"{theirs}.{end}", change)
+
+    def each(self, ours: str, theirs: str, change: Change | None = None) -> None:
+        """All tensors whose names fit the pattern ``ours``; its groups stand in ``theirs`` as ``\\1``."""
+        for key in list(self.left):
+            if found := re.fullmatch(ours, key):
+                self.one(key, found.expand(theirs), change)
 
     def stack(self, ours: str, theirs: str, names: Mapping[str, str], qkv: Qkv | None = None) -> None:
         """Blocks ``ours.0``, ... under ``theirs`` with ``{i}`` for the number; ``names``: of the modules and tensors of a block,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskedmod.errors import UserError, unknown
 from maskedmod.layering import chosen
-from maskedmod.zoo.writers import esm, jepa, mae, masked_inside, text
+from maskedmod.zoo.writers import esm, graphs, jepa, mae, masked_inside, points, text
 from maskedmod.zoo.writing import Written
 
 if TYPE_CHECKING:
@@ -28,7 +28,16 @@ WRITERS: dict[str, Callable[[Loaded, int], Written]] = {
     "fair_esm": esm.fair_esm,
     "hf_esm": esm.hf_esm,
     "hf_bert": text.hf_bert,
+    "point_mae": points.point_mae,
+    "point_m2ae": points.point_m2ae,
+    "pretrain_gnns": graphs.pretrain_gnns,
+    "graph_mae": graphs.graph_mae,
 }
+AUTHORS: dict[tuple[str | None, str | None], str] = {
+    ("points", "transformer"): "point_mae", ("points", "point_pyramid"): "point_m2ae",
+    ("molecular_graph", "gin_bonds"): "pretrain_gnns", ("graph", "gat"): "graph_mae", ("graph", "gin"): "graph_mae",
+}  # fmt: skip
+"""What ``to=fair`` means for point clouds and graphs, by modality and encoder."""
 FAMILIES = ("hf", "timm", "fair-esm", "fair")
 
 
@@ -55,6 +64,8 @@ def meant(tree: dict[str, Any], to: str) -> str:
 
 def _choose(tree: dict[str, Any], to: str) -> str | None:
     modality, head, target = (chosen(tree.get(slot)) for slot in ("modality", "head", "target"))
+    if to == "fair" and (found := AUTHORS.get((modality, chosen(tree.get("encoder"))))):
+        return found
     encoder = (tree.get("encoder") or {}).get("transformer")
     if encoder is None:
         return None
