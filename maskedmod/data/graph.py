@@ -54,13 +54,13 @@ def clean(
     """A Graph from edges ``[2, E]`` in any order. Duplicates (with ``undirected`` also a pair given in both directions) and
     self-loops are taken out and counted; of duplicates with attributes the first counts. Nodes without edges stay.
 
-    BadSample for no node, for an end that is no node of 0 to n-1 (``row`` names what is counted, from ``first`` on), or values
-    that are not finite.
+    BadSample for no node, for edges that are no whole numbers in two rows, for an end that is no node of 0 to n-1 (``row`` names
+    what is counted, from ``first`` on), or for values that are not finite.
     """
     n = int(nodes.shape[0])
     if n == 0:
         raise BadSample("has no node")
-    edges = np.asarray(edges, np.int64).reshape(2, -1)
+    edges = _two_rows(edges)
     wrong = ((edges < 0) | (edges >= n)).any(0)
     if wrong.any():
         at = int(wrong.argmax())
@@ -79,6 +79,16 @@ def clean(
     order = np.lexsort((edges[0], edges[1]))
     edges = np.ascontiguousarray(edges[:, order])
     return Graph(nodes, edges, None if attr is None else attr[order], removed)
+
+
+def _two_rows(edges: Any) -> Array:
+    """int64 ``[2, E]``; of no edge any shape and type will do."""
+    edges = np.asarray(edges)
+    if not edges.size:
+        return np.zeros((2, 0), np.int64)
+    if edges.ndim != 2 or edges.shape[0] != 2 or edges.dtype.kind not in "iu":
+        raise BadSample(f"has edges {edges.dtype} {list(edges.shape)}; expected whole numbers [2, E], sources above targets")
+    return edges.astype(np.int64)
 
 
 def read_graph(name: str, arguments: Mapping[str, Any], note: Callable[[str], None]) -> Graph:
@@ -102,7 +112,12 @@ def told(graphs: Sequence[Graph]) -> list[str]:
     for graph in graphs:
         for what, count in graph.removed.items():
             removed[what] = removed.get(what, 0) + count
-    return [*lines, *([f"{', '.join(f'{count} {what}' for what, count in removed.items())} left out"] if removed else [])]
+    return [*lines, *([left_out(removed)] if removed else [])]
+
+
+def left_out(removed: Mapping[str, int]) -> str:
+    """``2 self-loops, 1 duplicate edges left out``."""
+    return f"{', '.join(f'{count} {what}' for what, count in removed.items())} left out"
 
 
 def _without_repeats(edges: Array, n: int, undirected: bool) -> tuple[Array, dict[str, int]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from maskedmod.data.graph import Graph, clean
+from maskedmod.errors import UserError, one_line
 from maskedmod.modality import BadSample
 
 FEATURE, LABEL = "x", "y"
@@ -14,8 +16,24 @@ FEATURE, LABEL = "x", "y"
 
 
 def known(given: Any) -> bool:
-    """Whether ``convert`` takes it."""
-    return hasattr(given, "edge_index") or _is_networkx(given)
+    """Whether it is one graph of another package, be it one that ``convert`` takes or not; a data set is none, though those of
+    PyTorch Geometric pass the edges of all their graphs on as their own."""
+    return _is_networkx(given) or (_is_pyg(given) and not hasattr(given, "indices"))
+
+
+def apart(given: Any) -> list[Any]:
+    """The graphs of a ``Batch`` of PyTorch Geometric, one by one; any other graph alone. UserError for a batch that was not made
+    of graphs."""
+    if not hasattr(given, "to_data_list"):
+        return [given]
+    try:
+        return list(given.to_data_list())
+    except RuntimeError as error:
+        raise UserError(f"a Batch that cannot be taken apart: {one_line(str(error))}") from None
+
+
+def _is_pyg(given: Any) -> bool:
+    return hasattr(given, "edge_index") or hasattr(type(given), "num_nodes")
 
 
 def _is_networkx(given: Any) -> bool:
@@ -24,7 +42,8 @@ def _is_networkx(given: Any) -> bool:
 
 def convert(given: Any) -> Graph:
     """A graph of PyTorch Geometric (``x``, ``edge_index``, ``edge_attr``), its edges in the directions in which they are given,
-    or of NetworkX (node attribute ``x``), of which all nodes or none have values. Without values a node has one, 1.
+    or of NetworkX (node attribute ``x``), of which all nodes or none have values. Without values a node has one, 1. Weights of
+    edges are not read.
     BadSample for what is neither."""
     if hasattr(given, "edge_index"):
         return _from_pyg(given)
@@ -40,6 +59,14 @@ def has_values(given: Any) -> bool:
     return any(FEATURE in values for _, values in given.nodes(data=True))
 
 
+def all_or_none(given: Sequence[Any], names: Sequence[str]) -> bool:
+    """Whether the nodes of all objects have values. UserError where those of some have and those of others have not."""
+    having = [has_values(one) for one in given]
+    if any(having) and not all(having):
+        raise UserError(f"{names[having.index(False)]} has no values {FEATURE!r} of nodes, {names[having.index(True)]} has")
+    return all(having)
+
+
 def token_labels(given: Any, label: str = LABEL) -> Any:
     """Labels of the nodes of an object that ``convert`` takes, as many as there are nodes; None where it has none."""
     if hasattr(given, "edge_index"):
@@ -50,9 +77,23 @@ def token_labels(given: Any, label: str = LABEL) -> Any:
 
 
 def _from_pyg(given: Any) -> Graph:
+    if given.edge_index is None:
+        raise BadSample("has no edge_index; expected whole numbers [2, E]")
+    if hasattr(given, "to_data_list"):
+        raise BadSample("is a Batch; expected its graphs, those of to_data_list()")
     x, attr = getattr(given, "x", None), getattr(given, "edge_attr", None)
-    nodes = _ones(int(given.num_nodes)) if x is None else x.cpu().numpy().astype(np.float32).reshape(len(x), -1)
-    return clean(nodes, given.edge_index.cpu().numpy(), None if attr is None else attr.cpu().numpy(), undirected=False)
+    nodes = _ones(int(given.num_nodes)) if x is None else _table(x, "x")
+    return clean(nodes, given.edge_index.cpu().numpy(), None if attr is None else _table(attr, "edge_attr"), undirected=False)
+
+
+def _table(values: Any, name: str) -> Any:
+    """A tensor ``[n]`` or ``[n, P]`` of any type and layout as float32 ``[n, P]``; edges keep whole numbers."""
+    if values.ndim not in (1, 2):
+        raise BadSample(f"{name} has the shape {tuple(values.shape)}; expected a row of numbers each")
+    values = values.detach().cpu().to_dense()
+    whole = name == "edge_attr" and not values.is_floating_point()
+    found = values.numpy() if whole else values.float().numpy()
+    return found[:, None] if found.ndim == 1 else found
 
 
 def _from_networkx(given: Any) -> Graph:

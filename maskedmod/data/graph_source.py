@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from maskedmod.data.graph import told
 from maskedmod.data.node_features import all_with_degrees
 from maskedmod.data.sources import Records, Source, Split, split_by_hash
 from maskedmod.errors import UserError
@@ -42,6 +43,12 @@ class GraphSource(Source):
         if self._records is None:
             self._records = self._read()
         return self._records
+
+    def said(self, records: list[Record], name: str) -> list[Record]:
+        """The records, once it is noted what they are and what was left out of them; ``name`` is that of their data."""
+        for line in told([record.data for record in records]):
+            self.note(f"{name}: {line}")
+        return records
 
     def by_degree(self, records: list[Record], what: str) -> list[Record]:
         """The records with the degrees of their nodes as values, one-hot; ``what`` is named in the note."""

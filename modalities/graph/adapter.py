@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from maskedmod.context import Context
 from maskedmod.data import graph as data
+from maskedmod.data.graph_objects import apart
 from maskedmod.errors import UserError
 from maskedmod.modality import BadSample, Modality, Panel, Record
 from maskedmod.raw import token_statistics
@@ -91,8 +92,8 @@ class Graph(Modality):
         return ready(induced(graph, reached(graph, seeds, self.neighbours, draw)), self.normalize, self.self_loops)
 
     def several(self, data: Any) -> Sequence[Any] | None:
-        """A graph is one sample, though those of other packages can be passed through like lists."""
-        return [data] if is_graph(data) else None
+        """A graph is one sample, though those of other packages can be passed through like lists; a batch of them is several."""
+        return apart(data) if is_graph(data) else None
 
     def collate(self, samples: Sequence[data.Graph]) -> dict[str, Any]:
         """See ``packed.pack``."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from maskedmod.data.graph import Graph
+from maskedmod.data.graph import Graph, left_out
 from maskedmod.data.graph_objects import convert, known
+from maskedmod.modality import altered
 
 
 def is_graph(given: Any) -> bool:
@@ -18,8 +19,13 @@ def is_graph(given: Any) -> bool:
 
 
 def graph_of(given: Any) -> Graph:
-    """A graph of ours, of NetworkX or of PyTorch Geometric. BadSample for anything else."""
-    return given if isinstance(given, Graph) else convert(given)
+    """A graph of ours, of NetworkX or of PyTorch Geometric, of which it is told what is left out. BadSample for anything else."""
+    if isinstance(given, Graph):
+        return given
+    graph = convert(given)
+    if graph.removed:
+        altered(left_out(graph.removed))
+    return graph
 
 
 def ready(graph: Graph, normalize: str, self_loops: bool) -> Graph:

@@ -73,7 +73,19 @@ class Edges(GraphSource):
         if len(sheet.names) < 2:
             raise UserError(f"{self.path} has one column, {sheet.names[0]!r}; expected two that name the ends of edges")
         columns = self.columns or (sheet.names[0], sheet.names[1])
-        return [[cell.strip() for cell in _cells(sheet, name, self.path)] for name in columns]
+        if self.columns is None and all(name.strip().isdecimal() for name in columns):
+            raise UserError(f"{self.path} begins with {', '.join(sheet.names[:3])}, an edge; expected a line of column names")
+        if columns[0] == columns[1]:
+            raise UserError(f"data.columns={list(columns)}: expected the two ends of an edge")
+        if others := [name for name in sheet.names if name not in columns]:
+            self.note(f"{self.path}: columns {', '.join(others)} are not read")
+        ends = [[cell.strip() for cell in _cells(sheet, name, self.path)] for name in columns]
+        for column, cells in zip(columns, ends, strict=True):
+            if "" in cells:
+                raise UserError(
+                    f"{self.path} row {sheet.places[cells.index('')]}: {column} is empty; expected the name of a node"
+                )
+        return ends
 
     def _names(self, table: Sheet | None, lists: Mapping[str, Any] | None, ends: list[list[str]]) -> dict[str, int]:
         """Number of every node, by its name: in the order of the table, else sorted (numbers as numbers)."""
@@ -96,6 +108,8 @@ class Edges(GraphSource):
                 raise UserError(f"{self.features} has features of node {strange!r}, which {self.nodes} does not have")
             if without := sum(name not in lists for name in number):
                 self.note(f"{self.features}: {without} nodes have no features")
+            if not any(lists.values()):
+                raise UserError(f"{self.features} has no feature of any node")
             return sparse_rows([lists.get(name, []) for name in number])
         if not self.value_columns:
             return None
@@ -120,6 +134,8 @@ class Edges(GraphSource):
         parts = {part: np.flatnonzero([word == part for word in words]) for part in ("train", "val", "test")}
         if not len(parts["train"]) or not len(parts["test"]):
             raise UserError(f"{self.nodes}: column {self.split_column} has no row with train, or none with test")
+        if left := words.count(""):
+            self.note(f"{self.nodes}: {left} nodes are in no part of {self.split_column}, whose words are train, val and test")
         return {"parts": parts}
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from maskedmod.compat import require
-from maskedmod.data.graph_objects import convert, has_values, token_labels
+from maskedmod.data.graph_objects import all_or_none, convert, token_labels
 from maskedmod.data.graph_source import GraphSource
 from maskedmod.data.node_features import MOST_DEGREE
-from maskedmod.errors import UserError
+from maskedmod.errors import UserError, one_line
 from maskedmod.modality import BadSample, Record
 
 ENDINGS = (".graphml", ".gml", ".gexf", ".json")
@@ -49,10 +49,14 @@ class Graphs(GraphSource):
             ]
         if not found:
             raise UserError(f"data path {self.path} has no file ending in {', '.join(ENDINGS)}")
-        records = [self._record(*one) for one in found]
-        return records if any(has_values(given) for _, _, given in found) else self.by_degree(records, str(self.path))
+        name = str(self.path) if isinstance(self.path, str | Path) else "data.path"
+        records = self.said([self._record(*one) for one in found], name)
+        valued = all_or_none([given for _, _, given in found], [key for key, _, _ in found])
+        return records if valued else self.by_degree(records, name)
 
     def _record(self, key: str, folder: str | None, given: Any) -> Record:
+        if not hasattr(given, "nodes"):
+            raise UserError(f"{key} is a {type(given).__name__}; expected a graph of NetworkX")
         for name, of in given.nodes(data=True):
             try:
                 if self.values:
@@ -73,9 +77,23 @@ class Graphs(GraphSource):
 
 def _open(file: Path) -> Any:
     nx = require("networkx", "graph")
+    if file.suffix.lower() not in ENDINGS:
+        raise UserError(f"{file} cannot be read as a graph; expected a file ending in {', '.join(ENDINGS)}")
     try:
         if file.suffix.lower() == ".json":
-            return nx.node_link_graph(json.loads(file.read_text(encoding="utf-8")), edges="links")
+            return _node_link(nx, json.loads(file.read_text(encoding="utf-8")))
         return getattr(nx, f"read_{file.suffix.lower().lstrip('.')}")(file)
     except Exception as error:  # parsers of four formats raise what they like
-        raise UserError(f"{file} cannot be read as a graph: {error}") from None
+        raise UserError(f"{file} cannot be read as a graph: {one_line(str(error))}") from None
+
+
+def _node_link(nx: Any, content: Any) -> Any:
+    """Edges are ``edges`` or, as NetworkX wrote them before 3.6, ``links``. NetworkX makes nodes of whatever edges name; here an
+    edge to a node that is not listed is an error."""
+    if not isinstance(content, dict) or "nodes" not in content or not content.keys() & {"edges", "links"}:
+        raise ValueError("expected an object with nodes, and edges or links")
+    graph = nx.node_link_graph(content, edges="edges" if "edges" in content else "links")
+    if len(graph) > len(content["nodes"]):
+        unlisted = list(graph)[len(content["nodes"])]
+        raise ValueError(f"an edge names node {unlisted!r}, which is not among its {len(content['nodes'])} nodes")
+    return graph

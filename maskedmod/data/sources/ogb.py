@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from maskedmod.data.graph import Graph, clean, told
+from maskedmod.data.graph import Graph, clean
 from maskedmod.data.graph_source import GraphSource
 from maskedmod.data.node_features import MOST_DEGREE
 from maskedmod.data.number_tables import integers, numbers
@@ -54,7 +54,9 @@ class Ogb(GraphSource):
 
     def _read(self) -> list[Record]:
         folder, raw = Path(self.path), Path(self.path) / "raw"
-        sizes, counts = (_needed(raw, name)[:, 0] for name in ("num-node-list", "num-edge-list"))
+        sizes, counts = _counts(raw, "num-node-list"), _counts(raw, "num-edge-list")
+        if _file(raw, "edge-feat").is_file():
+            self.note(f"{_file(raw, 'edge-feat')} is not read")
         edges = _needed(raw, "edge")
         features, of_nodes, of_graphs = (_table(raw, name) for name in ("node-feat", "node-label", "graph-label"))
         for name, table, due in (
@@ -76,6 +78,7 @@ class Ogb(GraphSource):
             of = [None] * len(graphs) if of_graphs is None else [_label(row) for row in of_graphs]
             extra = [{} if nodes is None else {"token_labels": nodes[i]} for i in range(len(graphs))]
             records = [Record(graph, f"{self.path} graph {i}", of[i], extra[i]) for i, graph in enumerate(graphs)]
+        self.said(records, self.path)
         return self.by_degree(records, self.path) if features is None else records
 
     def _graphs(self, raw: Path, sizes: Array, edges: list[Array], features: Array | None) -> list[Graph]:
@@ -90,8 +93,6 @@ class Ogb(GraphSource):
             except BadSample as error:
                 raise UserError(f"{_file(raw, 'edge')}, graph {i}: {error}") from None
             first += len(ends)
-        for line in told(graphs):
-            self.note(f"{self.path}: {line}")
         return graphs
 
     def _read_parts(self, folder: Path, count: int) -> dict[str, Array]:
@@ -118,6 +119,15 @@ def _file(folder: Path, name: str) -> Path:
 
 def _needed(folder: Path, name: str) -> Array:
     return integers(_file(folder, name))
+
+
+def _counts(folder: Path, name: str) -> Array:
+    """Rows of one number from 0 on."""
+    rows: Array = _needed(folder, name)[:, 0]
+    if (rows < 0).any():
+        at = int((rows < 0).argmax())
+        raise UserError(f"{_file(folder, name)} row {at + 1} is {rows[at]}; expected a number from 0 on")
+    return rows
 
 
 def _table(folder: Path, name: str) -> Array | None:

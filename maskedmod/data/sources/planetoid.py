@@ -52,11 +52,25 @@ def _find(path: Path, name: str | None) -> tuple[Path, str]:
     return found[0].parent, names[0]
 
 
+def _pickles(stem: Path) -> dict[str, Any]:
+    """What the pickles ``STEM.x`` and so on hold. UserError for one that holds something else, or does not fit another."""
+    part = {end: read_pickle(stem.with_name(f"{stem.name}.{end}")) for end in ("x", "tx", "allx", "y", "ty", "ally", "graph")}
+    for end in ("tx", "allx", "y", "ty", "ally"):
+        if getattr(part[end], "ndim", 0) != 2:
+            raise UserError(f"{stem}.{end} holds a {type(part[end]).__name__}; expected a table of rows and columns")
+    if not isinstance(part["graph"], dict) or not all(isinstance(ends, list) for ends in part["graph"].values()):
+        raise UserError(f"{stem}.graph holds a {type(part['graph']).__name__}; expected lists of neighbours by node")
+    for end, axis, other in (("ally", 0, "allx"), ("tx", 1, "allx"), ("ty", 1, "ally")):
+        if part[end].shape[axis] != part[other].shape[axis]:
+            raise UserError(f"{stem}.{end} has the shape {part[end].shape}, {stem.name}.{other} {part[other].shape}")
+    return part
+
+
 def _content(folder: Path, name: str) -> tuple[dict[str, Any], list[int | None], dict[str, Any]]:
     """Arguments of ``graph.clean``, labels of the nodes, and the public split."""
     import scipy.sparse as sparse
 
-    part = {end: read_pickle(folder / f"ind.{name}.{end}") for end in ("x", "tx", "allx", "y", "ty", "ally", "graph")}
+    part = _pickles(folder / f"ind.{name}")
     where = folder / f"ind.{name}.test.index"
     try:
         test = np.array([int(line) for line in where.read_text().split()])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from maskedmod.compat import require
-from maskedmod.data.graph_objects import convert, has_values, token_labels
+from maskedmod.data.graph_objects import all_or_none, apart, convert, known, token_labels
 from maskedmod.data.graph_source import GraphSource
 from maskedmod.data.node_features import MOST_DEGREE
 from maskedmod.errors import UserError
@@ -16,7 +16,8 @@ from maskedmod.modality import BadSample, Record
 
 class Pyg(GraphSource):
     """``dataset``: a class of ``torch_geometric.datasets`` by name, such as ``Planetoid`` or ``TUDataset``, built with
-    ``arguments`` (``{root: data, name: Cora}``), which may download; in Python also a data set, or a list of ``Data``.
+    ``arguments`` (``{root: data, name: Cora}``), which may download; in Python also a data set, a list of ``Data``,
+    a ``Batch`` or one ``Data``. Values ``x`` of any type are read as numbers, and weights of edges are not read.
 
     One graph trains as a whole, its masks ``train_mask``, ``val_mask`` and ``test_mask`` go with it for evaluations, and
     validation is the same graph under masks of its own. Of many graphs a share ``val_fraction`` by a hash of their number
@@ -47,7 +48,7 @@ class Pyg(GraphSource):
     def _read(self) -> list[Record]:
         given = self._open()
         name = self.dataset if isinstance(self.dataset, str) else type(given).__name__
-        found = [given[i] for i in range(len(given))]
+        found = apart(given) if known(given) else [given[i] for i in range(len(given))]
         if not found:
             raise UserError(f"data.dataset={name} has no graph")
         records = []
@@ -57,7 +58,8 @@ class Pyg(GraphSource):
             except BadSample as error:
                 raise UserError(f"{name} graph {i}: {error}") from None
             records.append(_record(graph, one, f"{name} graph {i}"))
-        return records if has_values(found[0]) else self.by_degree(records, name)
+        self.said(records, name)
+        return records if all_or_none(found, [record.key for record in records]) else self.by_degree(records, name)
 
 
 def _record(graph: Any, given: Any, key: str) -> Record:

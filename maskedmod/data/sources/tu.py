@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from maskedmod.data.graph import Graph, clean, told
+from maskedmod.data.graph import Graph, clean
 from maskedmod.data.graph_source import GraphSource
 from maskedmod.data.node_features import MOST_DEGREE, one_hot
 from maskedmod.data.number_tables import integers, numbers
@@ -50,12 +50,11 @@ class Tu(GraphSource):
         if labels is not None and len(labels) != count:
             raise UserError(f"{files.of('graph_labels')} has {len(labels)} rows, {files.of('graph_indicator')} {count} graphs")
         graphs = _cut(files, graph_of, edges, values, attr)
-        for line in told(graphs):
-            self.note(f"{self.path}: {line}")
         records = [
             Record(graph, f"{files.stem.name} graph {i + 1}", None if labels is None else int(labels[i, 0]))
             for i, graph in enumerate(graphs)
         ]
+        self.said(records, self.path)
         return self.by_degree(records, self.path) if values is None else records
 
 

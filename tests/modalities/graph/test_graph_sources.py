@@ -84,6 +84,9 @@ class Nasty:
         ({"graph": {0: [9]}}, "ind.toy: edge 0 joins 0 and 9; expected node numbers 0 to 6"),
         ({"x": b"no pickle"}, "ind.toy.x cannot be read as a pickle of arrays"),
         ({"index": "4\nthree\n6"}, "ind.toy.test.index cannot be read: .*three"),
+        ({"graph": [1, 2]}, "ind.toy.graph holds a list; expected lists of neighbours by node"),
+        ({"tx": [1, 2]}, "ind.toy.tx holds a list; expected a table"),
+        ({"ally": np.eye(2)}, r"ind.toy.ally has the shape \(2, 2\), ind.toy.allx \(3, 4\)"),
         ({"index": "4\n3\n"}, "ind.toy.test.index names 2 nodes from 3 on; expected 3 from 3 on"),
     ],
 )
@@ -209,6 +212,10 @@ def test_edges_alone_give_degrees_in_the_order_of_names(tmp_path: Path, modality
         ("a,b\n1,2\n", "id\n1\n2\n", {"1": [-1]}, {}, "features.json: features of node '1' are .*; expected a list of whole"),
         ("a,b\n1,2\n", "id\n1\n2\n", "{", {}, "features.json cannot be read as JSON"),
         ("a,b\n1,2\n", "id\n1\n2\n", None, {"columns": ("a", "c")}, "column 'c'"),
+        ("a,b\n1,2\n", None, None, {"columns": ("a", "a")}, "expected the two ends of an edge"),
+        ("0,1\n1,2\n", None, None, {}, "edges.csv begins with 0, 1, an edge; expected a line of column names"),
+        ("a,b\n0,1\n,2\n", None, None, {}, "edges.csv row 1: a is empty; expected the name of a node"),
+        ("a,b\n1,2\n", None, {"1": []}, {}, "features.json has no feature of any node"),
     ],
 )
 def test_spoilt_tables(
@@ -258,6 +265,7 @@ def test_ogb_files_of_one_graph(tmp_path: Path, modality: Modality) -> None:
         ({"raw_edge": "0,1\n0,1\n1,3\n"}, "edge.csv.gz, graph 1: edge 2 joins 1 and 3; expected node numbers 0 to 2"),
         ({"raw_edge": "0,1\n0,1\n"}, "edge.csv.gz has 2 rows, expected 3"),
         ({"raw_node-feat": "1,0\n"}, "node-feat.csv.gz has 1 rows, expected 5"),
+        ({"raw_num-edge-list": "4\n-1\n"}, "num-edge-list.csv.gz row 2 is -1; expected a number from 0 on"),
         ({"split_random/valid": "7\n"}, "valid.csv.gz names 7 of 2"),
         ({"split_other/train": "0\n"}, "split has other, random; choose one with data.split="),
     ],
