@@ -23,7 +23,8 @@ from tests.parity.golden import GRADIENT, OUTPUT, Golden, agree, cases, golden, 
 
 LOOSE_OUTPUT, LOOSE_GRADIENT = 1e-4, 1e-3
 """torch's BatchNorm on ``[N, C]`` in single precision on the CPU: a quarter of the time of ``[1, C, N]`` with its transposition,
-and ten times less exact where the mean of a channel is large beside its deviation. In the first of the nine here it is 32 times that."""
+and ten times less exact where the mean of a channel is large beside its deviation; in the first of the nine here it is 32 times
+that."""
 
 
 def loaded_case(case: Golden, folder: Path) -> Loaded:
