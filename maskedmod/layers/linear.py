@@ -16,7 +16,14 @@ for _limit in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
     os.environ.setdefault(_limit, "48")
 
 LEAST = 256
-"""Rows below which starting oneDNN costs more than it gains (10 us; 2 ms at a number of rows not met before)."""
+"""Rows below which starting oneDNN costs more than it gains (10 us)."""
+
+AGAIN = 32
+"""oneDNN compiles for every number of rows that it has not met (2 to 4 ms). Dense batches have a multiple of this, and have it
+again; ragged ones nearly always another."""
+
+LARGE = 5e8
+"""Multiplications from which even a number of rows that comes once is worth compiling for."""
 
 
 @cache
@@ -51,7 +58,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _through_onednn(x: Tensor, weight: Tensor) -> bool:
     plain = x.dtype == weight.dtype == torch.float32 and x.device.type == weight.device.type == "cpu"
-    if not plain or x.numel() < LEAST * x.shape[-1] or not blas_is_slow():
+    if not plain or not blas_is_slow():
+        return False
+    rows = x.numel() // max(1, x.shape[-1])
+    if rows < LEAST or (rows % AGAIN and rows * weight.numel() < LARGE):
         return False
     return (
         type(x) in _PLAIN and type(weight) in _PLAIN and not (torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"))

@@ -30,7 +30,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, slow: bool = True) -> list[int]:
 
 
 @needs_onednn
-@pytest.mark.parametrize("shape", [(LEAST, 40), (3, 131, 40), (2, 3, 97, 40)])
+@pytest.mark.parametrize("shape", [(LEAST, 40), (4, 136, 40), (2, 8, 32, 40)])
 @pytest.mark.parametrize("biased", [True, False])
 def test_values_and_gradients_are_those_of_torch(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], biased: bool) -> None:
     calls = counted(monkeypatch)
@@ -67,13 +67,16 @@ def test_what_onednn_is_not_for_takes_the_usual_way(monkeypatch: pytest.MonkeyPa
     calls = counted(monkeypatch)
     layer = Linear(8, 4)
     layer(torch.randn(LEAST - 1, 8))
+    layer(torch.randn(LEAST + 1, 8))  # ragged and small
     layer.double()(torch.randn(LEAST, 8, dtype=torch.float64))
     layer.float()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert layer(torch.randn(LEAST, 8)).dtype == torch.bfloat16
     assert not calls
     layer(torch.randn(LEAST, 8))
-    assert calls == [LEAST]
+    monkeypatch.setattr(module, "LARGE", 8 * 4 * (LEAST + 1))
+    layer(torch.randn(LEAST + 1, 8))  # ragged and large
+    assert calls == [LEAST, LEAST + 1]
 
 
 def test_a_machine_with_a_fast_blas_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
