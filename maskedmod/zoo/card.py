@@ -59,8 +59,10 @@ def _fenced(text: str, language: str = "") -> str:
 def _use(layout: str, written: Written, files: Sequence[Path]) -> str:
     """Lines of Python that read the files."""
     if written.style == "hf":
-        model = written.config["architectures"][0]
-        return f'from transformers import {model}\n\nmodel = {model}.from_pretrained("DIR")'
+        model, remote = written.config["architectures"][0], ""
+        if "auto_map" in written.config:  # its code is on the hub and not in transformers
+            model, remote = "AutoModelForMaskedLM", ", trust_remote_code=True"
+        return f'from transformers import {model}\n\nmodel = {model}.from_pretrained("DIR"{remote})'
     if written.style == "timm":
         arguments = ", ".join(f"{key}={value!r}" for key, value in written.config["model_args"].items())
         first = f'timm.create_model("{written.config["architecture"]}", num_classes=0, checkpoint_path="DIR/model.safetensors",'

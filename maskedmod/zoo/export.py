@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +38,11 @@ def save(written: Written, layout: str, path: Path) -> list[Path]:
     if layout == "fair_esm":
         return _save_fair_esm(path, written.weights, written.config)
     if written.style in ("pth", "state"):
-        return [_save_pth(path, written)]
+        return _save_pth(path, written)
     return _save_folder(path, written)
 
 
-def _save_pth(path: Path, written: Written) -> Path:
+def _save_pth(path: Path, written: Written) -> list[Path]:
     file = path if path.suffix == ".pth" else path.with_name(f"{path.name}.pth")
     file.parent.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {"model": written.weights}
@@ -51,7 +52,7 @@ def _save_pth(path: Path, written: Written) -> Path:
             part, _, name = key.partition(".")
             content.setdefault(part, {})[name] = tensor
     torch.save(written.weights if written.style == "state" else {**content, "args": written.config}, file)
-    return file
+    return [file, *_save_texts(file.parent, written.files)]
 
 
 def _save_folder(path: Path, written: Written) -> list[Path]:
@@ -59,11 +60,15 @@ def _save_folder(path: Path, written: Written) -> list[Path]:
 
     path.mkdir(parents=True, exist_ok=True)
     save_file(written.weights, path / "model.safetensors", metadata={"format": "pt"})
-    files = {"config.json": written.config, **written.files}
+    return [path / "model.safetensors", *_save_texts(path, {"config.json": written.config, **written.files})]
+
+
+def _save_texts(folder: Path, files: Mapping[str, Any]) -> list[Path]:
+    """Text, or what becomes JSON, by the name of its file."""
     for name, content in files.items():
         text = content if isinstance(content, str) else json.dumps(content, indent=1) + "\n"
-        (path / name).write_text(text, encoding="utf-8")
-    return [path / name for name in ("model.safetensors", *files)]
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in files]
 
 
 def _save_fair_esm(path: Path, named: dict[str, Tensor], settings: dict[str, Any]) -> list[Path]:

@@ -12,9 +12,13 @@ if TYPE_CHECKING:
     from maskedmod.zoo.source import Source
 
 
+TOKENS = "tokens.txt"
+"""A vocabulary beside the weights, a token a line, as converting writes it."""
+
+
 def settle(layout: Layout, source: Source, given: Mapping[str, Any]) -> dict[str, Any]:
-    """One value for every setting of a layout. None means: to be inferred from the tensors; a tokenizer is
-    looked for beside the weights."""
+    """One value for every setting of a layout. None means: to be inferred from the tensors; a tokenizer or
+    vocabulary is looked for beside the weights."""
     for name in given:
         if name not in layout.SETTINGS:
             raise unknown("setting", name, layout.SETTINGS, f"of layout {layout.NAME}")
@@ -28,6 +32,8 @@ def settle(layout: Layout, source: Source, given: Mapping[str, Any]) -> dict[str
             values[name] = source.args[layout.CONFIG[name]]
         else:
             values[name] = source.args.get(name, default)
+    if values.get("vocab", "") is None and values.get("tokenizer") is None and (beside := source.path.parent / TOKENS).is_file():
+        values["vocab"] = str(beside)
     if values.get("tokenizer", "") is None:
         values["tokenizer"] = str(source.path.parent)
     return values

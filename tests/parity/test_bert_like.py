@@ -151,3 +151,19 @@ def test_molformer(names: str, tmp_path: Path) -> None:
     for name, gradient in pairs.items():
         assert gradient is not None
         agree(f"gradient of {name}", gradient, case[f"grad.{name}"], 1e-4)
+
+
+@pytest.mark.parametrize("names", ["official", "hf"])
+def test_molformer_round_trip(names: str, tmp_path: Path) -> None:
+    weights = golden("molformer").group("weights.")
+    weights = weights if names == "official" else as_hf(weights)
+    settings: dict[str, Any] = {"vocab": str(vocabulary(tmp_path / "vocab.txt", 60)), "eps": 1e-5}
+    torch.save({"state_dict": weights}, tmp_path / "molformer.ckpt")
+    loaded = maskedmod.load(tmp_path / "molformer.ckpt", settings=settings)
+    back = loaded.export("fair" if names == "official" else "hf", tmp_path / "back")
+    back = {key.removeprefix("state_dict."): tensor for key, tensor in back.items()}
+    assert back.keys() == weights.keys() and all(torch.equal(back[key], weights[key]) for key in weights)
+    again = maskedmod.load(tmp_path / ("back.pth" if names == "official" else "back"))  # the vocabulary lies beside it
+    assert again.layout == "molformer" and again.report.settings["eps"] == 1e-5
+    state = again.model.state_dict()
+    assert all(torch.equal(state[key], tensor) for key, tensor in loaded.model.state_dict().items())

@@ -58,6 +58,7 @@ BACK: dict[str, tuple[str, list[str]]] = {
     "point_m2ae": ("fair", []),
     "graph_mae": ("fair", ["modality.features=12"]),
     "attr_masking": ("fair", []),
+    "molformer": ("fair", []),
 }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from maskedmod.errors import UserError, unknown
 from maskedmod.layering import chosen
-from maskedmod.zoo.writers import esm, graphs, jepa, mae, masked_inside, points, text
+from maskedmod.zoo.writers import esm, graphs, jepa, mae, masked_inside, molformer, points, text
 from maskedmod.zoo.writing import Written
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ WRITERS: dict[str, Callable[[Loaded, int], Written]] = {
     "fair_esm": esm.fair_esm,
     "hf_esm": esm.hf_esm,
     "hf_bert": text.hf_bert,
+    "molformer": molformer.molformer,
+    "ibm_molformer": molformer.ibm_molformer,
     "point_mae": points.point_mae,
     "point_m2ae": points.point_m2ae,
     "pretrain_gnns": graphs.pretrain_gnns,
@@ -71,6 +73,8 @@ def _choose(tree: dict[str, Any], to: str) -> str | None:
         return None
     if modality == "protein":
         return {"hf": "hf_esm", "fair-esm": "fair_esm"}.get(to)
+    if modality == "molecule" and encoder.get("random_features"):
+        return {"hf": "molformer", "fair": "ibm_molformer"}.get(to)
     if modality in ("text", "molecule"):
         return "hf_bert" if to == "hf" and encoder.get("norm_place") == "post" and encoder.get("positions") == "learned" else None
     if modality == "audio":
