@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from maskedmod.zoo.writers import vit
@@ -29,20 +30,27 @@ def audio_mae(loaded: Loaded, version: int) -> Written:
 
 def timm_vit(loaded: Loaded, version: int) -> Written:
     """The encoder as ``timm.create_model`` reads it."""
-    p = vit.parts(loaded, "timm_vit", usual={**PLAIN, "activation": "gelu", "qkv_bias": ("all", "none")})
+    own = (loaded.tree.get("encoder") or {}).get("transformer") or {}
+    any_of = {key: own[key] for key in ("layer_scale", "registers") if key in own}
+    p = vit.parts(loaded, "timm_vit", usual={**PLAIN, "activation": "gelu", "qkv_bias": ("all", "none"), **any_of})
     out = p.writer()
     notes = ["the encoder alone is written: timm has no pre-training heads"]
     if p.eps != 1e-6:
         notes.append(f"timm's norms have eps 1e-6, this model's {p.eps:g}: outputs differ by about 1e-4")
     out.leave("objectives.", "teacher.", "encoder.mask_token")
-    _fair_encoder(out, p)
     encoder: Any = p.loaded.model.encoder
     height, width = p.size
+    registers, scaled = p.encoder.get("registers", 0), p.encoder.get("layer_scale") is not None
+    if registers:
+        _tokens_apart(out, p)
+    _fair_encoder(out, p, {**vit.FAIR, "scale1.gamma": "ls1.gamma", "scale2.gamma": "ls2.gamma"})
     arguments = {
         "img_size": [height, width], "patch_size": p.patch[0], "in_chans": p.channels, "embed_dim": encoder.width,
         "depth": len(encoder.blocks), "num_heads": encoder.heads, "qkv_bias": p.encoder.get("qkv_bias", "all") == "all",
         "mlp_ratio": encoder.blocks[0].mlp.fc1.out_features / encoder.width if len(encoder.blocks) else 4.0,
     }  # fmt: skip
+    arguments |= {"reg_tokens": registers, "no_embed_class": True} if registers else {}
+    arguments |= {"init_values": p.encoder["layer_scale"]} if scaled else {}
     pretrained: dict[str, Any] = {"input_size": [p.channels, height, width], "num_classes": 0}
     pretrained |= {"first_conv": "patch_embed.proj", "classifier": "head"}
     pretrained |= {key: value for key, value in loaded.modality.statistics.items() if key in ("mean", "std")}
@@ -100,10 +108,19 @@ def _fair(p: Parts) -> Written:
     return Written(out.done(), "pth", settings, notes=[] if whole else [NO_DECODER])
 
 
-def _fair_encoder(out: Writer, p: Parts) -> None:
-    vit.tokens_and_places(out, p, "cls_token", "pos_embed")
+def _tokens_apart(out: Writer, p: Parts) -> None:
+    """Class token and registers, which have no positions."""
+    tokens = out.left.pop("encoder.prefix_tokens")
+    out.out["cls_token"], out.out["reg_token"] = tokens[:, :1], tokens[:, 1:]
+    encoder: Any = p.loaded.model.encoder
+    out.out["pos_embed"] = vit.places(out, encoder.positions, "pos_embed", p.grid, 0, "encoder.positions")
+
+
+def _fair_encoder(out: Writer, p: Parts, names: Mapping[str, str] = vit.FAIR) -> None:
+    if "encoder.prefix_tokens" in out.left:
+        vit.tokens_and_places(out, p, "cls_token", "pos_embed")
     vit.embedding(out, p, "patch_embed.proj")
-    out.stack("encoder.blocks", "blocks.{i}", vit.FAIR)
+    out.stack("encoder.blocks", "blocks.{i}", names)
     out.linear("encoder.norm", "norm")
 
 
