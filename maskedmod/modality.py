@@ -108,6 +108,9 @@ class Modality(nn.Module, ABC):
     columns: ClassVar[tuple[str, ...]] = ()
     """Column names that ``data=parquet`` and ``data=hf`` look for, in this order."""
 
+    wholes: ClassVar[tuple[str, ...]] = ()
+    """Keys that make a mapping a sample as it is, of which no column is taken: the faces of a mesh."""
+
     text: ClassVar[bool] = False
     """Strings are samples themselves (sequences of letters), not names of files."""
 

@@ -87,8 +87,9 @@ def _samples(modality: Modality, data: Any) -> Iterable[Any]:
 
 
 def _column(modality: Modality, row: Mapping[str, Any]) -> Any:
-    """The signal in a row, or rows, of a data set; a cell (``{"bytes", "path"}``, ``{"array", ...}``) is left alone."""
-    if any(name in row for name in ("bytes", "path", "array")):
+    """The signal in a row, or rows, of a data set; a cell (``{"bytes", "path"}``, ``{"array", ...}``) and what is a sample as
+    it is are left alone."""
+    if any(name in row for name in ("bytes", "path", "array", *modality.wholes)):
         return row
     found = next((name for name in modality.columns if name in row), None)
     if found is None:

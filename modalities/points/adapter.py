@@ -19,7 +19,7 @@ from maskedmod.tokens import Spec, Tokens
 from .formats import Array
 from .geometry import group_points
 from .pointnet import MiniPointNet
-from .reading import READERS, Centre, Part, read_cloud
+from .reading import FACES, READERS, Centre, Part, read_cloud
 from .scales import check_scales, scales
 
 
@@ -48,7 +48,18 @@ class Points(Modality):
     """
 
     extensions: ClassVar[tuple[str, ...]] = tuple(READERS)
-    columns: ClassVar[tuple[str, ...]] = ("points", "xyz", "point_cloud", "pointcloud", "cloud", "pos", "file", "path")
+    columns: ClassVar[tuple[str, ...]] = (
+        "points",
+        "xyz",
+        "point_cloud",
+        "pointcloud",
+        "cloud",
+        "pos",
+        "vertices",
+        "file",
+        "path",
+    )
+    wholes: ClassVar[tuple[str, ...]] = FACES
     signal: ClassVar[str] = "points"
 
     def __init__(

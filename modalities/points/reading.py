@@ -24,6 +24,8 @@ LEAST, MOST = 1e-15, 1e15
 """Bounds of extent and coordinates: their squares are far from the ends of float32."""
 NAMES = ("points", "xyz", "pos", "coords", "coord", "vertices", "data")
 """Names under which archives and mappings hold coordinates, in this order."""
+FACES = ("faces", "triangles", "face")
+"""Names of the triangles of a mesh; ``face`` is ``[3, F]`` (PyTorch Geometric), the others ``[F, 3]``."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,14 @@ def _check_extent(points: Array) -> None:
     if np.array_equal(low, high):
         raise BadSample(f"all {len(points)} points are the same: a cloud without extent")
     if (reach := float(max(-low.min(), high.max()))) > MOST:
-        raise BadSample(
-            f"coordinates up to {reach:.3g}: squared distances need less than {MOST:g}; change their unit"
-        )
+        raise BadSample(f"coordinates up to {reach:.3g}: squared distances need less than {MOST:g}; change their unit")
     if (extent := float((high - low).max())) < LEAST:
         raise BadSample(f"extends over {extent:.3g}: squared distances need more than {LEAST:g}; change their unit")
 
 
 def read_shape(data: Any) -> Shape:
     """Points, and faces where there are any, of a path, an array ``[P, 3 or more]``, a tensor, or a mapping or an object that
-    has ``points`` or ``vertices`` and, perhaps, ``faces``. BadSample for anything else."""
+    has ``points`` or ``vertices`` and, perhaps, ``FACES``. BadSample for anything else."""
     if isinstance(data, str | Path):
         return _from_file(Path(data))
     if isinstance(data, Mapping):
@@ -85,7 +85,7 @@ def read_shape(data: Any) -> Shape:
         data = data.detach().cpu().double().numpy()
     for name in ("vertices", "points", "pos"):
         if not isinstance(data, np.ndarray) and hasattr(data, name):
-            return _from_parts({name: getattr(data, name), "faces": getattr(data, "faces", None)})
+            return _from_parts({name: getattr(data, name), **{key: getattr(data, key, None) for key in FACES}})
     if isinstance(data, np.ndarray | list | tuple) or hasattr(data, "__array__"):
         return Shape(_coordinates(data))
     raise BadSample(f"{type(data).__name__} is no cloud: expected a path, an array [points, 3], or points with faces")
@@ -98,10 +98,12 @@ def _from_parts(data: Mapping[str, Any]) -> Shape:
         name = next(iter(data))
     if name is None:
         raise BadSample(f"holds no points: expected one of {', '.join(NAMES)}; it has {', '.join(map(str, data)) or 'nothing'}")
-    points, faces = _coordinates(data[name]), data.get("faces")
-    if faces is None or len(faces) == 0:
+    points, key = _coordinates(data[name]), next((key for key in FACES if data.get(key) is not None), None)
+    if key is None or len(data[key]) == 0:
         return Shape(points)
-    corners = np.asarray(faces)
+    corners = np.asarray(data[key])
+    if key == "face":
+        corners = corners.T
     if corners.ndim != 2 or corners.shape[1] != 3 or corners.dtype.kind not in "iu":
         raise BadSample(f"faces of shape {corners.shape} and type {corners.dtype}; expected integers [faces, 3]")
     if int(corners.min()) < 0 or int(corners.max()) >= len(points):

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from maskedmod.modalities.points import Points
 from maskedmod.modalities.points.formats.off import read_off
 from maskedmod.modalities.points.formats.pcd import read_pcd
 from maskedmod.modalities.points.formats.ply import read_ply
 from maskedmod.modalities.points.reading import Part, read_cloud
 
+from maskedmod.api.inputs import records
 from maskedmod.cli import main
 from maskedmod.modality import BadSample, Record, changes
 
@@ -111,3 +113,22 @@ def test_lines_left_over_are_said() -> None:
 def test_clouds_without_groups(points: np.ndarray, words: str) -> None:
     with pytest.raises(BadSample, match=words):
         read_cloud(Record(points, "a"), Part(count=64, least=8, centre="none", mesh="surface", drop_nan=False))
+
+
+class Open3D:
+    vertices, triangles = CLOUD, np.array([[0, 1, 2], [3, 4, 5]])
+
+
+class Geometric:
+    pos, face = CLOUD, np.array([[0, 3], [1, 4], [2, 5]])
+
+
+@pytest.mark.parametrize("mesh", [{"vertices": CLOUD, "faces": Open3D.triangles}, Open3D(), Geometric()])
+def test_faces_are_not_lost(mesh: object) -> None:
+    """As the user gives a mesh: a mapping is not a row of a table of which a column is taken."""
+    modality = Points(points=64, groups=8, group_size=8, centre="none")
+    (record,) = records(modality, mesh)
+    corners = CLOUD[Open3D.triangles]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    off = np.abs(np.einsum("pc,fc->pf", modality.read(record), normals) - np.einsum("fc,fc->f", corners[:, 0], normals))
+    assert (off.min(1) < 1e-5).all()
