@@ -139,7 +139,8 @@ class MaskedModel(nn.Module):
         for name, prediction, goal, features in self._watched:
             objective = self.objectives[name]
             assert isinstance(objective, Objective)
-            found = vital_signs(prediction, None if objective.target.discrete else goal, features)
+            spread = not (objective.target.discrete or objective.target.fixed)
+            found = vital_signs(prediction, goal if spread else None, features)
             signs.update({f"{name}.{key}": number for key, number in found.items()})
         self._watched = []
         return signs

@@ -15,12 +15,14 @@ class Target(nn.Module, ABC):
     """Base of targets, built as ``block(spec, **arguments)``.
 
     ``width``: values per position, or number of classes when ``discrete``. ``teacher_taps``: taps the teacher must give.
+    ``fixed``: a target is the same everywhere by definition, which is no collapse.
     ``unordered``: a target is a set, which only the loss can compare with a prediction.
     ``note``: added to a picture's caption where drawing the prediction needs true values.
     """
 
     width: int
     discrete: bool = False
+    fixed: bool = False
     unordered: bool = False
     teacher_taps: Sequence[str] = ()
     needs_teacher: bool = False

@@ -12,6 +12,8 @@ from maskedmod.tokens import Spec, Where
 class Uniform(Target):
     """1 / ``codes`` for every code, wherever it is asked: what ``loss=shares`` compares the use of a vocabulary with."""
 
+    fixed = True
+
     def __init__(self, spec: Spec, codes: int = 8192) -> None:
         super().__init__()
         if codes < 1:

@@ -49,16 +49,8 @@ class Points(Modality):
 
     extensions: ClassVar[tuple[str, ...]] = tuple(READERS)
     columns: ClassVar[tuple[str, ...]] = (
-        "points",
-        "xyz",
-        "point_cloud",
-        "pointcloud",
-        "cloud",
-        "pos",
-        "vertices",
-        "file",
-        "path",
-    )
+        "points", "xyz", "point_cloud", "pointcloud", "cloud", "pos", "vertices", "file", "path"
+    )  # fmt: skip
     wholes: ClassVar[tuple[str, ...]] = FACES
     signal: ClassVar[str] = "points"
 

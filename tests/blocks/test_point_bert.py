@@ -109,6 +109,13 @@ def test_use_of_the_vocabulary() -> None:
     torch.testing.assert_close(Shares(SPEC)(scores, uniform, weight), Shares(SPEC)(scores[:, :, :5], uniform[:, :, :5]))
 
 
+def test_a_target_that_is_uniform_is_no_collapse() -> None:
+    model = made()
+    model.score(stepped(model), watch=True)
+    signs = model.diagnose()
+    assert "main.target_spread" in signs and "usage.feature_spread" in signs and "usage.target_spread" not in signs
+
+
 def test_what_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="groups of 6 points cannot be made"):
         made("modality.group_size=6")
