@@ -16,6 +16,7 @@ from maskedmod.checkpoints import WEIGHT_FILES
 from maskedmod.compat import require
 from maskedmod.context import Context, Step
 from maskedmod.errors import UserError
+from maskedmod.layering import chosen
 from maskedmod.masking import from_masked, from_noise
 from maskedmod.packing import positions
 from maskedmod.tokens import Layout, MaskSet, Tokens
@@ -40,10 +41,22 @@ def file_for(loaded: Loaded, checkpoint: Path, against: str, folder: Path) -> tu
         checkpoint = checkpoint.parent
     if own and (against != "transformers" or checkpoint.is_dir()) and checkpoint.exists():
         return checkpoint, False
-    layout = meant(loaded.tree, FAMILY[against])
+    layout = _written_for(loaded, against)
     name = "esm2" if layout == "fair_esm" and loaded.tree["encoder"]["transformer"].get("positions") == "rotary" else "esm1b"
     export(loaded, layout, folder / name, version=4)
     return (folder / f"{name}.pt" if layout == "fair_esm" else folder / name), True
+
+
+def _written_for(loaded: Loaded, against: str) -> str:
+    """The library's layout for this model. UserError when the library has no such model."""
+    try:
+        layout = meant(loaded.tree, FAMILY[against])
+    except UserError:
+        layout = ""
+    if layout in ("", "molformer"):  # MolFormer's code lies on the hub, and code is not fetched to be run
+        what = f"{chosen(loaded.tree.get('modality'))} with encoder={chosen(loaded.tree.get('encoder'))}"
+        raise UserError(f"{against} has no model to compare with ({what}); against={'|'.join(FAMILY)} are the libraries")
+    return layout
 
 
 def pair(loaded: Loaded, path: Path, against: str) -> Pair:

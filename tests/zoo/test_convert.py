@@ -229,6 +229,13 @@ def test_verify_names_the_wrong_layer(against: str, tmp_path: Path, capsys: pyte
         assert compare(loaded, file, against).wrong == ["encoder block 1", "decoder block 0"]
 
 
+@pytest.mark.parametrize("recipe", ["graph_mae", "molformer"])
+def test_verify_of_a_model_that_no_library_has(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_of(recipe, tmp_path / "run", *(["modality.features=12"] if recipe == "graph_mae" else []))
+    assert main(["verify", str(run)]) == 2
+    assert "transformers has no model to compare with" in capsys.readouterr().err
+
+
 def test_verify_of_a_whole_file_that_errs_outside_the_blocks(tmp_path: Path) -> None:
     file = saved(tmp_path, {"model": fair_encoder()})
     loaded = maskedmod.load(file, settings={"heads": SETTINGS["heads"]})
