@@ -189,5 +189,5 @@ def test_tokens_are_found_in_the_picture(series: Modality) -> None:
 def test_pooled_predictions_have_no_picture(series: Modality) -> None:
     model = make(series)
     model.objectives["main"].region = "pooled"
-    with pytest.raises(ValueError, match="cannot be drawn"):
+    with pytest.raises(ValueError, match="nothing else can be drawn"):
         reconstruct(model, batch(series), Context())

@@ -258,7 +258,7 @@ def test_features_of_unequal_shape() -> None:
             "expected a name that ends in .parquet, .npy, .safetensors",
         ),
         (["checkpoint={run}", "input={tmp}/nothing", "output={tmp}/a.npy"], "does not exist"),
-        (["checkpoint={run}", "input={photos}", "output={tmp}/a.npy", "pool=max"], "accepted are mean, cls, none"),
+        (["checkpoint={run}", "input={photos}", "output={tmp}/a.npy", "pool=largest"], "accepted are mean, sum, max"),
         (["checkpoint={run}", "input={photos}", "output={tmp}/a.npy", "layer=9"], "has blocks 0 to 0"),
         (["checkpoint={run}", "input={photos}", "output={tmp}/a.npy", "layers=1"], "did you mean layer?"),
         (["checkpoint={run}", "input={photos}", "output={tmp}/a.npy", "batch_size=0"], "integer of at least 1"),
