@@ -68,6 +68,21 @@ def test_folder_split_rules_and_their_order(tmp_path: Path) -> None:
             Folder(str(root), val_pattern=bad).records("train", Toy())
 
 
+def test_folder_of_classes_that_have_their_own_parts(tmp_path: Path) -> None:
+    files(tmp_path, [f"{kind}/{part}/{i}.num" for kind in ("chair", "sofa") for part in ("train", "test") for i in (1, 2)])
+    source = Folder(str(tmp_path))
+    for split, part in (("train", "train"), ("val", "test")):
+        found = [(r.data.relative_to(tmp_path).as_posix(), r.label) for r in source.records(split, Toy())]
+        assert found == [(f"{kind}/{part}/{i}.num", kind) for kind in ("chair", "sofa") for i in (1, 2)]
+    assert {r.label for r in source.everything(Toy())} == {"chair", "sofa"}
+    files(tmp_path, ["chair/val/1.num"])
+    again = Folder(str(tmp_path))
+    assert [r.data.parent.name for r in again.records("val", Toy())] == ["val"]
+    assert f"{tmp_path}: folders not used: */test" in again.notes
+    files(tmp_path, ["lamp/1.num"])  # a file that is in no part: no such layout
+    assert len(Folder(str(tmp_path), val_fraction=0.0).records("train", Toy())) == 10
+
+
 def test_hash_split_is_stable_when_files_come_and_go(tmp_path: Path) -> None:
     files(tmp_path, [f"{i}.num" for i in range(200)])
     before = set(names(Folder(str(tmp_path), val_fraction=0.2), "val"))

@@ -21,12 +21,13 @@ class Folder(Source):
     """All files under ``path`` with one of the modality's endings, sorted by path. Hidden files are left out.
 
     Validation files, by the first rule that applies: names that match the glob ``val_pattern`` (the rest trains); the folder
-    ``val_path``; a sub-folder ``train`` beside ``validation``, ``val``, ``valid``, ``dev`` or ``test``; else a share
-    ``val_fraction`` chosen by a hash of each file's relative path (0: none).
-    ``label``: ``folder`` (name of the folder a file lies in), ``none``, a regular expression searched for in the file name,
-    whose first group is the label, such as ``^(\\d)_``, or the name of a CSV file in ``path`` with a column of file names
-    (``filename``, ``file``, ``path`` or ``name``: relative to ``path``, or bare) and one of labels (``label``, ``category``,
-    ``class``, ``target``).
+    ``val_path``; a sub-folder ``train`` beside ``validation``, ``val``, ``valid``, ``dev`` or ``test``, also when every class
+    has its own (``chair/train``, ``chair/test``, as ModelNet); else a share ``val_fraction`` chosen by a hash of each file's
+    relative path (0: none).
+    ``label``: ``folder`` (name of the folder a file lies in, above its ``train`` or ``test``), ``none``, a regular expression
+    searched for in the file name, whose first group is the label, such as ``^(\\d)_``, or the name of a CSV file in ``path``
+    with a column of file names (``filename``, ``file``, ``path`` or ``name``: relative to ``path``, or bare) and one of labels
+    (``label``, ``category``, ``class``, ``target``).
     """
 
     def __init__(
@@ -73,8 +74,22 @@ class Folder(Source):
             return {"train": (train_root, self._list(train_root, modality)), "val": (val_root, self._list(val_root, modality))}
         root = parts[0] if parts else self.path
         names = self._list(root, modality)
+        if not parts and (inner := self._by_class(names)):
+            return {"train": (root, inner[0]), "val": (root, inner[1])}
         train, held_out = split_by_hash(names, self.val_fraction)
         return {"train": (root, [names[i] for i in train]), "val": (root, [names[i] for i in held_out])}
+
+    def _by_class(self, names: Sequence[str]) -> tuple[list[str], list[str]] | None:
+        """The parts where every file lies in a folder ``train`` or one of validation within its class, else None."""
+        by_part: dict[str, list[str]] = {}
+        for name in names:
+            by_part.setdefault(os.path.basename(os.path.dirname(name)), []).append(name)
+        val = next((part for part in VALIDATION if part in by_part), None)
+        if val is None or "train" not in by_part or not set(by_part) <= {"train", *VALIDATION}:
+            return None
+        if others := sorted(set(by_part) - {"train", val}):
+            self.note(f"{self.path}: folders not used: {', '.join(f'*/{part}' for part in others)}")
+        return by_part["train"], by_part[val]
 
     def _sub_folders(self) -> list[Path]:
         """Folders called train and validation; train alone when there is no other; none without it."""
@@ -132,7 +147,9 @@ class FileRecords(Sequence[Record]):
             return None if found is None else found.group(1)
         if isinstance(self.label, dict):
             return self.label.get(name, self.label.get(os.path.basename(name)))
-        folder = os.path.basename(os.path.dirname(name))
+        above, folder = os.path.split(os.path.dirname(name))
+        if above and folder in ("train", *VALIDATION):
+            folder = os.path.basename(above)
         return folder if self.label == "folder" and folder else None
 
 
