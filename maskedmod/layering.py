@@ -105,7 +105,7 @@ def _lay_named(tree: dict[str, Any], key: str, value: Any, where: str) -> None:
                 if part in INNER:
                     _lay_block(objective, part, part, inner, where)
                 else:
-                    objective[part] = inner
+                    objective.update(_merged(objective, {part: inner}))
     if not every:
         tree.pop(key)
 

@@ -141,3 +141,11 @@ def test_masked_codes_of_a_trained_tokenizer(tmp_path: Path) -> None:
         objective.target(step, "main", where)[:, 0], codes.gather(1, where.index[:, 0])
     )
     assert 4 <= where.index.shape[-1] <= 7  # 0.25 to 0.45 of 16
+
+
+def test_one_key_of_a_schedule_of_an_objective() -> None:
+    weight = resolve([*TOKENIZER, "objectives.usage.weight.end=0.5", "objectives.usage.weight.steps=7"])["objectives"]["usage"][
+        "weight"
+    ]
+    assert (weight["start"], weight["end"], weight["shape"], weight["steps"]) == (0.0, 0.5, "cosine", 7)
+    assert resolve([*TOKENIZER, "objectives.usage.weight=0.5"])["objectives"]["usage"]["weight"] == 0.5
