@@ -153,8 +153,8 @@ class Where:
     """Positions that a head predicts and a target describes.
 
     Dense: ``index`` int64 ``[M, J, T]`` into the N tokens; ``weight`` ``[M, J, T]`` (0 = padding of the list), None = all 1.
-    Packed: ``index`` int64 ``[T]`` into the L tokens. ``index`` None means one pooled vector per sample, or with ``at`` ``[M, J, T,
-    A]`` places of the signal that are no tokens.
+    Packed: ``index`` int64 ``[T]`` into the L tokens. ``index`` None means one pooled vector per sample, or with ``at``
+    ``[M, J, T, A]`` places of the signal that are no tokens.
     """
 
     index: Tensor | None

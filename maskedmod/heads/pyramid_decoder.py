@@ -23,7 +23,7 @@ class PyramidDecoder(Head):
     The coarsest level gets mask tokens at hidden places and blocks. Each finer one takes the values above it at the three
     nearest places, puts them beside the encoder's own visible tokens (0 where hidden), and goes through a residual layer and
     blocks. Widths are the encoder's. ``depths``: blocks of each level, coarsest first; their number is that of the levels
-    walked. ``up_blocks``: residual layers of each step down. ``outputs``: numbers predicted per token, null: as many as the target
+    walked. ``up_blocks``: residual layers of each step down. ``outputs``: numbers predicted per token, null: as the target
     has; the released Point-M2AE predicts 48, 16 points, for groups of 8.
     """
 

@@ -73,8 +73,7 @@ class Molecule(Modality):
         molecule = chemistry.parse(smiles) if self.check or self.canonical or self.randomise else None
         if self.canonical:
             smiles = chemistry.canonical(molecule)
-        train = seed is not None and not record.extra.get("held_out")
-        if self.randomise and train and _share(seed) < self.randomise:
+        if seed is not None and not record.extra.get("held_out") and _share(seed) < self.randomise:
             smiles = chemistry.randomised(molecule, seed)
         ids = self.encode(smiles)
         if self.max_length is not None and len(ids) > self.max_length:

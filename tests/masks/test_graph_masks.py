@@ -143,9 +143,15 @@ def test_tokens_without_edges(block: type[Mask]) -> None:
 
 @pytest.mark.parametrize(
     ("block", "wrong"),
-    [(Nodes, {"ratio": 1.0}), (Nodes, {"replace": 1.5}), (Edges, {"ratio": 0.0}), (Edges, {"negatives": 0}), (Paths, {"length": 0}),
-     (Subgraphs, {"hops": -1})],
-)  # fmt: skip
+    [
+        (Nodes, {"ratio": 1.0}),
+        (Nodes, {"replace": 1.5}),
+        (Edges, {"ratio": 0.0}),
+        (Edges, {"negatives": 0}),
+        (Paths, {"length": 0}),
+        (Subgraphs, {"hops": -1}),
+    ],
+)
 def test_settings_out_of_range(block: type[Mask], wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"mask.{next(iter(wrong))}"):
         block(SPEC, **wrong)  # type: ignore[call-arg]
