@@ -39,14 +39,14 @@ def complete(tree: dict[str, Any]) -> dict[str, Any]:
 def typed(cls: Callable[..., Any], given: dict[str, Any], where: str, skip: int = 0, make: bool = False) -> Any:
     """Arguments for ``cls`` as typed values, defaults included, without the ``skip`` leading ones; ``make``: the object."""
     parser, parsed = _parsed(cls, given, where, skip)
-    values = {key: _tupled(value) for key, value in vars(parser.instantiate(parsed)).items()}
+    values = {key: _tupled(value) for key, value in _named(parser.instantiate(parsed)).items()}
     return cls(**values) if make else values
 
 
 def plain(cls: Callable[..., Any], given: dict[str, Any], where: str, skip: int = 0) -> dict[str, Any]:
     """The same as plain data (numbers, strings, lists, dicts), to be written to a recipe."""
     _, parsed = _parsed(cls, given, where, skip)
-    return {key: _plain(value) for key, value in vars(parsed).items()}
+    return {key: _plain(value) for key, value in _named(parsed).items()}
 
 
 def block(slot: str, node: dict[str, Any], where: str = "", modality: str | None = None) -> tuple[type[Any], dict[str, Any]]:
@@ -240,6 +240,12 @@ def _yaml_word(value: Any) -> str:
     return words[value] if value is None or isinstance(value, bool) else str(value).replace("'", "")
 
 
+def _named(parsed: Any) -> dict[str, Any]:
+    """Arguments by name. Those that are called like a method of jsonargparse's namespace (``values``) are marked in it by a
+    space of no width."""
+    return {key.removeprefix("\u200b"): value for key, value in vars(parsed).items()}
+
+
 def _tupled(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -251,4 +257,4 @@ def _plain(value: Any) -> Any:
         return [_plain(inner) for inner in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    return _plain(vars(value)) if hasattr(value, "as_dict") else value
+    return _plain(_named(value)) if hasattr(value, "as_dict") else value

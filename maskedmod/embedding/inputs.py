@@ -9,6 +9,7 @@ from typing import Any
 
 from maskedmod.build import build_source
 from maskedmod.config import with_words
+from maskedmod.data.graph_source import GraphSource
 from maskedmod.data.sources import Records
 from maskedmod.data.sources.folder import Folder
 from maskedmod.data.sources.parquet import Parquet
@@ -23,8 +24,9 @@ Opened = tuple[Records, list[str]]
 def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], modality: Modality) -> Opened:
     """All records of ``given`` (a folder, a .parquet file, a folder or glob of such, a FASTA or CSV file of sequences, a file of
     SMILES or of lines of text, or one file) in an order that does not change; of ``data``, words such as ``data=hf
-    data.path=cifar10 data.split=test``, for sequences also those of FASTA and other tables; with neither, of the validation set
-    of ``tree`` (without one: its training set). UserError for input that does not exist or has nothing to read."""
+    data.path=cifar10 data.split=test``, for sequences also those of FASTA and other tables, and those of graphs; with neither, of
+    the validation set of ``tree`` (without one: its training set). UserError for input that does not exist or has nothing to
+    read."""
     if given is not None and data:
         raise UserError("give input= or data=, not both")
     if data:
@@ -95,9 +97,10 @@ def _data_set(words: Sequence[str], tree: dict[str, Any], modality: Modality) ->
     bare = {key: value for key, value in tree.items() if key != "data"}
     changed = with_words(bare, words)
     if list(changed.get("data") or {}) != ["hf"]:
-        source: Any = build_source(changed) if modality.text else None
-        if not hasattr(source, "everything"):
-            raise UserError("data= is for data sets of Hugging Face (data=hf data.path=NAME); files are named by input=")
+        source: Any = build_source(changed)
+        if not isinstance(source, GraphSource) and not (modality.text and hasattr(source, "everything")):
+            known = "data sets of Hugging Face (data=hf data.path=NAME), tables of sequences and graphs"
+            raise UserError(f"data= is for {known}; other files are named by input=")
         return _every(source, modality)
     changed["data"]["hf"] = {**(changed["data"]["hf"] or {}), "val_fraction": 0.0}  # every row of the split, none held out
     source = build_source(changed)

@@ -15,6 +15,7 @@ from maskedmod.build import build_modality
 from maskedmod.data.graph_objects import convert
 from maskedmod.data.sources.graphs import Graphs
 from maskedmod.data.sources.pyg import Pyg
+from maskedmod.embedding.inputs import open_input
 from maskedmod.errors import UserError
 from maskedmod.modality import BadSample, Modality
 
@@ -111,3 +112,14 @@ def test_node_link_files_old_and_new(key: str, tmp_path: Path, modality: Modalit
     with pytest.raises(UserError, match=r"notes.txt cannot be read as a graph; expected a file ending in .graphml"):
         (tmp_path / "notes.txt").write_text("")
         Graphs(str(tmp_path / "notes.txt")).everything(modality)
+
+
+def test_sources_of_graphs_are_embedded_whole(tmp_path: Path, modality: Modality) -> None:
+    path = nx.path_graph(3)
+    nx.set_node_attributes(path, {0: 5, 1: 6, 2: 7}, "age")
+    nx.write_gml(path, tmp_path / "path.gml")
+    tree = {"modality": {"graph": {}}, "data": {"demo": {}}}
+    records, notes = open_input(None, ["data=graphs", f"data.path={tmp_path}", "data.values=[age]"], tree, modality)
+    assert [record.data.nodes.tolist() for record in records] == [[[5], [6], [7]]] and "3 nodes" in notes[0]
+    with pytest.raises(UserError, match="other files are named by input="):
+        open_input(None, ["data=folder", f"data.path={tmp_path}"], tree, modality)
