@@ -82,8 +82,8 @@ class Loaded:
     def embed(self, x: Input, pool: Pool = "mean", layer: int | None = None, batch_size: int = 32) -> Tensor:
         """Features of whole, unmasked samples: float32 ``[B, D]`` on the CPU; ``[B, N, D]`` with ``pool="none"``, padding NaN.
 
-        ``pool``: ``mean``, ``sum`` or ``max`` over tokens, ``mean_max`` mean plus largest value, ``cls`` the class token, ``none``
-        every token. ``layer``: the output of that block, from 0 or negative from the end, before the final norm; None: what the
+        ``pool``: ``mean``, ``sum`` or ``max`` over tokens, ``mean_max`` mean plus largest value, ``cls`` the class token,
+        ``none`` every token. ``layer``: the output of that block, from 0 or negative from the end, before the final norm; None: what the
         heads get. ``batch_size``: samples at a time.
         """
         rows = self._rows(x, features(self.model.encoder, self.modality, pool, layer), batch_size)
@@ -164,8 +164,8 @@ class Loaded:
         return fill(self, text, top)
 
     def export(self, layout: str, path: str | Path | None = None, version: int = 5) -> dict[str, Tensor]:
-        """The weights in a published layout (``hf``, ``timm``, ``fair``, ``fair-esm``, or its own name), written to ``path`` too: see
-        ``zoo.export``."""
+        """The weights in a published layout (``hf``, ``timm``, ``fair``, ``fair-esm``, or its own name), also written to
+        ``path``: see ``zoo.export``."""
         from maskedmod.zoo.export import export
 
         return export(self, layout, path, version)
