@@ -367,7 +367,12 @@ def test_load_of_what_is_no_weights(tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("hello there")
     (tmp_path / "empty.pth").write_bytes(b"")
     torch.save({"a": torch.zeros(3)}, tmp_path / "other.pth")
-    for name, reason in (("text.pth", "text, not weights"), ("empty.pth", "damaged"), ("other.pth", "layout"), ("none.pth", "no such")):
+    for name, reason in (
+        ("text.pth", "text, not weights"),
+        ("empty.pth", "damaged"),
+        ("other.pth", "layout"),
+        ("none.pth", "no such"),
+    ):
         with pytest.raises(UserError, match=f"{name}.*{reason}"):
             maskedmod.load(tmp_path / name)
 

@@ -83,8 +83,8 @@ class Loaded:
         """Features of whole, unmasked samples: float32 ``[B, D]`` on the CPU; ``[B, N, D]`` with ``pool="none"``, padding NaN.
 
         ``pool``: ``mean``, ``sum`` or ``max`` over tokens, ``mean_max`` mean plus largest value, ``cls`` the class token,
-        ``none`` every token. ``layer``: the output of that block, from 0 or negative from the end, before the final norm; None: what the
-        heads get. ``batch_size``: samples at a time.
+        ``none`` every token. ``layer``: the output of that block, from 0 or negative from the end, before the final norm; None:
+        what the heads get. ``batch_size``: samples at a time.
         """
         rows = self._rows(x, features(self.model.encoder, self.modality, pool, layer), batch_size)
         longest = max(row.shape[1] for row in rows) if pool == "none" else 0
