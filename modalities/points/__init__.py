@@ -9,7 +9,7 @@ from maskedmod.lazy import lazily
 if TYPE_CHECKING:  # for editors and type checkers
     from .adapter import Points, normalised
     from .augment.scale_shift import ScaleShift
-    from .demo import DemoShapes
+    from .demo import demo_shapes
     from .geometry import farthest_points, group_points, nearest_points
     from .named import model, models
     from .pointnet import MiniPointNet
@@ -20,7 +20,7 @@ _HOME = {
     "Points": "adapter",
     "normalised": "adapter",
     "ScaleShift": "augment.scale_shift",
-    "DemoShapes": "demo",
+    "demo_shapes": "demo",
     "farthest_points": "geometry",
     "group_points": "geometry",
     "nearest_points": "geometry",
@@ -32,10 +32,10 @@ _HOME = {
 }
 
 __all__ = [
-    "DemoShapes",
     "MiniPointNet",
     "Points",
     "ScaleShift",
+    "demo_shapes",
     "farthest_points",
     "group_points",
     "model",

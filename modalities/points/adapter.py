@@ -149,10 +149,10 @@ class Points(Modality):
         return [Panel(three_views(a, c, h), caption) for a, c, h in zip(laid, centres, gone, strict=False)]
 
     def demo(self, split: str) -> Sequence[Record]:
-        """Shapes of ten kinds, see ``demo.DemoShapes``: 512 for ``train``, 128 for ``val``."""
-        from .demo import DemoShapes
+        """Shapes of ten kinds, see ``demo.demo_shapes``: 512 for ``train``, 128 for ``val``."""
+        from .demo import demo_shapes
 
-        return DemoShapes(split)
+        return demo_shapes(split)
 
     def raw_features(self, batch: dict[str, Any]) -> Tensor:
         """Extents, shape of the covariance, histograms of height, radius and distances: see ``raw.hand_features``."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -21,29 +21,13 @@ POINTS = 2048
 Draw = np.random.Generator
 
 
-class DemoShapes(Sequence[Record]):
-    """``train`` 512 clouds, ``val`` 128 others; labels are the names of ``KINDS``, evenly spread."""
-
-    def __init__(self, split: str) -> None:
-        if split not in SIZES:
-            raise ValueError(f"split is {split!r}; expected train or val")
-        self.split = split
-
-    def __len__(self) -> int:
-        return SIZES[self.split]
-
-    @overload
-    def __getitem__(self, index: int) -> Record: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Record]: ...
-    def __getitem__(self, index: int | slice) -> Record | list[Record]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        index %= len(self)
-        kind = list(KINDS)[index % len(KINDS)]
-        return Record(Body(kind, (list(SIZES).index(self.split), index)), f"demo {self.split} {index} ({kind})", kind)
+def demo_shapes(split: str) -> list[Record]:
+    """``train`` 512 clouds, ``val`` 128 others; labels are the names of ``KINDS``, evenly spread. ValueError for other splits."""
+    if split not in SIZES:
+        raise ValueError(f"split is {split!r}; expected train or val")
+    kinds = [list(KINDS)[i % len(KINDS)] for i in range(SIZES[split])]
+    part = list(SIZES).index(split)
+    return [Record(Body(kind, (part, i)), f"demo {split} {i} ({kind})", kind) for i, kind in enumerate(kinds)]
 
 
 @dataclass(frozen=True)

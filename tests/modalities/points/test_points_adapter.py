@@ -9,7 +9,7 @@ import pytest
 import torch
 from maskedmod.modalities.points.adapter import Points, normalised
 from maskedmod.modalities.points.augment.scale_shift import ScaleShift
-from maskedmod.modalities.points.demo import KINDS, DemoShapes
+from maskedmod.modalities.points.demo import KINDS, demo_shapes
 from maskedmod.modalities.points.pointnet import MiniPointNet
 from maskedmod.modalities.points.raw import hand_features
 from torch import Tensor
@@ -83,7 +83,7 @@ def test_demo_kinds_and_their_features() -> None:
     modality = Points(**SMALL)
     features = {}
     for split, count in (("train", 200), ("val", 60)):
-        samples = modality.collate([modality.read(DemoShapes(split)[i]) for i in range(count)])
+        samples = modality.collate([modality.read(demo_shapes(split)[i]) for i in range(count)])
         features[split] = hand_features(modality.prepare(samples, Context(training=False))["points"])
         assert features[split].shape == (count, 89) and torch.isfinite(features[split]).all()
     scale = features["train"].std(0) + 1e-6
