@@ -105,6 +105,9 @@ def test_missing_and_empty_folders_are_named(tmp_path: Path) -> None:
     files(tmp_path, ["a.txt", "b.txt"])
     with pytest.raises(UserError, match="no file ending in .num; it has 2 .txt"):
         Folder(str(tmp_path)).records("train", Toy())
+    files(tmp_path / "tables", ["a.h5"])
+    with pytest.raises(UserError, match=r"it has 1 .h5 \(data=hdf5 reads .h5\)"):
+        Folder(str(tmp_path / "tables")).records("train", Toy())
     with pytest.raises(UserError, match="is a file; expected a folder"):
         Folder(str(tmp_path / "a.txt")).records("train", Toy())
     for label, message in (("[", "no regular expression"), ("abc", "with a group")):

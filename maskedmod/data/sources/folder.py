@@ -16,6 +16,9 @@ from maskedmod.data.sources import VALIDATION, Records, Source, Split, expanded,
 from maskedmod.errors import UserError
 from maskedmod.modality import Modality, Record
 
+OTHERS = {".h5": "hdf5", ".hdf5": "hdf5", ".parquet": "parquet", ".csv": "csv", ".sdf": "sdf"}
+"""Endings that other readers are for."""
+
 
 class Folder(Source):
     """All files under ``path`` with one of the modality's endings, sorted by path. Hidden files are left out.
@@ -121,6 +124,7 @@ class Folder(Source):
         listed = ", ".join(f"{count} {ending}" for ending, count in sorted(others.items())[:8])
         if not names:
             rest = f"; it has {listed}" if others else "; it is empty"
+            rest += "".join(f" (data={reader} reads {ending})" for ending, reader in OTHERS.items() if ending in others)
             raise UserError(f"data folder {root} has no file ending in {', '.join(endings)}{rest}")
         if others:
             self.note(f"{root}: files with other endings left out: {listed}")
