@@ -20,14 +20,7 @@ SETTINGS: dict[str, Any] = {
     "eps": 1e-12,
     "activation": "gelu",
 }
-CONFIG = {
-    "image_size": "image_size",
-    "mean": "image_mean",
-    "std": "image_std",
-    "heads": "num_attention_heads",
-    "eps": "layer_norm_eps",
-    "activation": "hidden_act",
-}
+CONFIG = parts.HF_IMAGE_CONFIG
 
 
 def matches(weights: Weights) -> bool:

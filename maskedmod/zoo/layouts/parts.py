@@ -21,6 +21,16 @@ Tree = dict[str, Any]
 COMPUTED = "equals the sine-cosine table that is computed"
 INDEX = "a constant index that follows from the grid"
 
+HF_IMAGE_CONFIG = {
+    "image_size": "image_size",
+    "mean": "image_mean",
+    "std": "image_std",
+    "heads": "num_attention_heads",
+    "eps": "layer_norm_eps",
+    "activation": "hidden_act",
+}
+"""Settings of image Transformers -> their names in the configuration files of transformers."""
+
 
 def tensor(weights: Weights, pattern: str) -> Tensor:
     """The first tensor whose key matches in full; UserError when there is none."""
