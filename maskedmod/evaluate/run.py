@@ -21,7 +21,7 @@ from maskedmod.evaluate.named_splits import facts as named
 from maskedmod.evaluate.prepare import RANDOM, ROWS, Settings, table
 from maskedmod.evaluate.probe import Known, Probe
 from maskedmod.evaluate.result import Result, Row
-from maskedmod.evaluate.splits import Trial, digest, folds
+from maskedmod.evaluate.splits import Trial, digest, folds_of_papers
 from maskedmod.evaluate.table import Table
 
 PROTOCOLS = ("fewshot", "knn", "linear", "ridge", "svm")
@@ -127,7 +127,7 @@ def trials(found: Table, labels: Labels, settings: Settings) -> list[Trial]:
         return [Trial(every[: found.train], every[found.train :], seed) for seed in range(settings.seeds)]
     cuts = []
     for seed in range(settings.seeds):
-        for test in folds(labels.y, found.groups, settings.folds, seed):
+        for test in folds_of_papers(labels.y, found.groups, settings.folds, seed):
             cuts.append(Trial(np.setdiff1d(every, test), test, seed))
     return cuts
 

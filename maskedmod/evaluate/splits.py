@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
+from maskedmod.compat import require
 from maskedmod.errors import UserError
 
 
@@ -59,6 +61,19 @@ def folds(y: Tensor, groups: Sequence[str], count: int, seed: int) -> list[np.nd
     fold = np.empty(len(names), dtype=np.int64)
     fold[order] = np.arange(len(names)) % count
     return [np.flatnonzero(fold[member] == i) for i in range(count)]
+
+
+def folds_of_papers(y: Tensor, groups: Sequence[str], count: int, seed: int) -> list[np.ndarray]:
+    """Rows of every fold, sorted, by scikit-learn's ``StratifiedKFold(shuffle=True, random_state=seed)``, so that results stand
+    beside those of papers that use it (mostly with seed 0); by ``folds`` where that does not apply: for groups of several
+    samples, labels that are no classes, and classes that all have fewer samples than folds."""
+    classes = y.ndim == 1 and not y.is_floating_point()
+    if not classes or len(set(groups)) < len(groups) or int(y.unique(return_counts=True)[1].max()) < count:
+        return folds(y, groups, count, seed)
+    made = require("sklearn.model_selection", "evaluate").StratifiedKFold(count, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class of fewer samples than folds is missing in some of them
+        return [test for _, test in made.split(y.numpy(), y.numpy())]
 
 
 def _common(keys: Sequence[str]) -> str:

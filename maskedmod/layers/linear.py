@@ -20,7 +20,7 @@ LEAST = 256
 
 AGAIN = 32
 """oneDNN compiles for every number of rows that it has not met (2 to 4 ms). Dense batches have a multiple of this, and have it
-again; ragged ones nearly always another."""
+again; ragged ones nearly always another, and are filled up with rows of zeros to one of few numbers."""
 
 LARGE = 5e8
 """Multiplications from which even a number of rows that comes once is worth compiling for."""
@@ -51,7 +51,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x ``[..., K]``, weight ``[N, K]``, bias ``[N]`` -> ``[..., N]``."""
     if _through_onednn(x, weight):
         flat = x.reshape(-1, x.shape[-1])
-        out: Tensor = _OneDnn.apply(flat, weight, bias)  # type: ignore[no-untyped-call]
+        more = _filled(len(flat), weight.numel()) - len(flat)
+        out: Tensor = _OneDnn.apply(F.pad(flat, (0, 0, 0, more)) if more else flat, weight, bias)  # type: ignore[no-untyped-call]
+        out = out[: len(flat)] if more else out
         return out.unflatten(0, x.shape[:-1]) if x.ndim != 2 else out
     return F.linear(x, weight, bias)
 
@@ -60,12 +62,19 @@ def _through_onednn(x: Tensor, weight: Tensor) -> bool:
     plain = x.dtype == weight.dtype == torch.float32 and x.device.type == weight.device.type == "cpu"
     if not plain or not blas_is_slow():
         return False
-    rows = x.numel() // max(1, x.shape[-1])
-    if rows < LEAST or (rows % AGAIN and rows * weight.numel() < LARGE):
+    if x.numel() < LEAST * x.shape[-1]:
         return False
     return (
         type(x) in _PLAIN and type(weight) in _PLAIN and not (torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"))
     )
+
+
+def _filled(rows: int, weights: int) -> int:
+    """Number of rows that a ragged product is filled up to: four of them between a power of two and the next."""
+    if rows % AGAIN == 0 or rows * weights >= LARGE:
+        return rows
+    step = max(AGAIN, 1 << (rows.bit_length() - 3))
+    return -(-rows // step) * step
 
 
 _PLAIN = (Tensor, nn.Parameter)

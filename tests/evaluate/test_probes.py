@@ -16,7 +16,7 @@ from maskedmod.evaluate.linear import Linear
 from maskedmod.evaluate.metrics import top
 from maskedmod.evaluate.probe import Known, Scaler
 from maskedmod.evaluate.ridge import Ridge
-from maskedmod.evaluate.splits import digest, disjoint, folds, hold_out
+from maskedmod.evaluate.splits import digest, disjoint, folds, folds_of_papers, hold_out
 from maskedmod.evaluate.svm import Svm
 
 
@@ -124,6 +124,20 @@ def test_parts_keep_groups_together_and_classes_even() -> None:
     assert not np.array_equal(held, hold_out(y, groups, 2)[1])
     with pytest.raises(UserError, match="2 independent samples cannot make 3 folds"):
         folds(y[:2], ["a", "b"], 3, 0)
+
+
+def test_single_samples_are_dealt_out_as_papers_do() -> None:
+    selection = pytest.importorskip("sklearn.model_selection")
+    y, alone = torch.arange(60) % 3, [str(i) for i in range(60)]
+    theirs = selection.StratifiedKFold(10, shuffle=True, random_state=3).split(y, y)
+    for ours, (_, test) in zip(folds_of_papers(y, alone, 10, 3), theirs, strict=True):
+        assert ours.tolist() == test.tolist()
+    pairs = [str(i // 2) for i in range(60)]
+    for labels, groups in [(y, pairs), (y.float(), alone), (torch.stack([y, y], 1), alone), (torch.arange(60), alone)]:
+        for ours, plain in zip(folds_of_papers(labels, groups, 5, 1), folds(labels, groups, 5, 1), strict=True):
+            assert ours.tolist() == plain.tolist()
+    rare = torch.tensor([0] * 57 + [1] * 3)  # three samples for five folds
+    assert sorted(np.concatenate(folds_of_papers(rare, alone, 5, 0)).tolist()) == list(range(60))
 
 
 def test_the_hash_does_not_depend_on_place_or_order() -> None:

@@ -13,7 +13,7 @@ from maskedmod.encoders.gin import GinLayer
 from maskedmod.encoders.sage import SageLayer
 from maskedmod.layers.gat import GatLayer, GatSettings
 from maskedmod.layers.graph import Incoming, incoming, neighbour_sum, softmax
-from maskedmod.layers.graph_parts import NodeRows, keep_scale
+from maskedmod.layers.graph_parts import NodeRows, Prelu, keep_scale
 
 NODES, EDGES, WIDTH, OUT = 30, 90, 12, 8
 
@@ -202,3 +202,17 @@ def test_a_graph_transformer_does_not_see_hidden_nodes() -> None:
     seen = run(x)
     assert len(seen) == int((~hidden).sum())
     torch.testing.assert_close(run(torch.where(hidden[:, None], x + 1, x)), seen)
+
+
+def test_prelu_is_that_of_torch_with_its_derivatives() -> None:
+    torch.manual_seed(0)
+    ours, theirs = Prelu().double(), nn.PReLU().double()
+    results = []
+    for layer in (ours, theirs):
+        x = torch.linspace(-2, 2, 21, dtype=torch.float64).requires_grad_()  # 0 among them
+        layer(x).pow(2).sum().backward()
+        results.append([layer(x).detach(), x.grad, layer.weight.grad])
+    for mine, reference in zip(*results, strict=True):
+        torch.testing.assert_close(mine, reference, rtol=1e-12, atol=0)
+    x = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(ours, x) and torch.autograd.gradgradcheck(ours, x)

@@ -30,7 +30,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, slow: bool = True) -> list[int]:
 
 
 @needs_onednn
-@pytest.mark.parametrize("shape", [(LEAST, 40), (4, 136, 40), (2, 8, 32, 40)])
+@pytest.mark.parametrize("shape", [(LEAST, 40), (LEAST + 5, 40), (4, 136, 40), (3, 101, 40), (2, 8, 32, 40)])
 @pytest.mark.parametrize("biased", [True, False])
 def test_values_and_gradients_are_those_of_torch(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], biased: bool) -> None:
     calls = counted(monkeypatch)
@@ -67,12 +67,15 @@ def test_what_onednn_is_not_for_takes_the_usual_way(monkeypatch: pytest.MonkeyPa
     calls = counted(monkeypatch)
     layer = Linear(8, 4)
     layer(torch.randn(LEAST - 1, 8))
-    layer(torch.randn(LEAST + 1, 8))  # ragged and small
     layer.double()(torch.randn(LEAST, 8, dtype=torch.float64))
     layer.float()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert layer(torch.randn(LEAST, 8)).dtype == torch.bfloat16
     assert not calls
+    layer(torch.randn(LEAST, 8))
+    layer(torch.randn(LEAST + 1, 8))  # ragged and small: filled up with zeros
+    assert calls == [LEAST, LEAST + LEAST // 4]
+    calls.clear()
     layer(torch.randn(LEAST, 8))
     monkeypatch.setattr(module, "LARGE", 8 * 4 * (LEAST + 1))
     layer(torch.randn(LEAST + 1, 8))  # ragged and large
@@ -97,3 +100,9 @@ def test_tensors_with_gaps_and_repeats_are_as_fast(monkeypatch: pytest.MonkeyPat
     assert time.process_time() - start < 1.0
     assert weight.grad is not None
     torch.testing.assert_close(weight.grad, wide.detach().sum((0, 1)).expand(256, -1), rtol=1e-4, atol=1e-2)
+
+
+def test_ragged_products_come_in_few_sizes() -> None:
+    sizes = {module._filled(rows, 100) for rows in range(512, 1025) if rows % 32}
+    assert sizes == {640, 768, 896, 1024}
+    assert module._filled(544, 100) == 544 and module._filled(545, int(module.LARGE)) == 545

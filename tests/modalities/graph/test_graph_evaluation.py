@@ -13,12 +13,14 @@ from maskedmod.apply import Seen
 from maskedmod.build import build_modality
 from maskedmod.data.graph import clean
 from maskedmod.errors import UserError
+from maskedmod.evaluate import svm
 from maskedmod.evaluate.features import pooled
 from maskedmod.evaluate.labels import Labels
 from maskedmod.evaluate.linear import Linear
 from maskedmod.evaluate.linear_adam import fit_adam
 from maskedmod.evaluate.prepare import Settings
 from maskedmod.evaluate.probe import Known
+from maskedmod.evaluate.splits import folds_of_papers
 from maskedmod.evaluate.svm import Svm
 from maskedmod.evaluate.token_table import extract_tokens, one_sample, raw_token_reader, token_reader, token_trials
 from maskedmod.modality import Modality, Record
@@ -115,14 +117,46 @@ def test_probes_of_graph_papers_learn(probe: Any) -> None:
     assert (scores.argmax(1) == y[60:]).float().mean() > 0.95
 
 
-def test_svc_rbf_scores_as_scikit_learn() -> None:
+@pytest.mark.parametrize("rows", [svm.KERNEL_ROWS, 10])
+def test_svc_rbf_scores_as_scikit_learn(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """With the kernel computed at once, and pair by pair by scikit-learn where it would not fit."""
     from sklearn.svm import SVC
 
+    monkeypatch.setattr(svm, "KERNEL_ROWS", rows)
     x, y = separable(90)
     known = Known(x[:60], Labels("classes", y[:60], ("a", "b", "c")), [str(i) for i in range(60)])
     scores, chosen = Svm(grid=[0.1], machine="svc_rbf", standardise=False).predict(known, x[60:], 0)
-    theirs = SVC(C=0.1).fit(x[:60].numpy(), y[:60].numpy())
+    theirs = SVC(C=0.1, tol=1e-6).fit(x[:60].numpy(), y[:60].numpy())
     assert scores.argmax(1).tolist() == theirs.predict(x[60:].numpy()).tolist() and chosen["C"] == 0.1
+    torch.testing.assert_close(scores, torch.from_numpy(theirs.decision_function(x[60:].numpy())).float(), atol=5e-3, rtol=0)
+
+
+def test_the_kernel_is_that_of_scikit_learn() -> None:
+    from sklearn.metrics.pairwise import rbf_kernel
+
+    x, test = 100 + torch.randn(40, 5, dtype=torch.float64), 100 + torch.randn(7, 5, dtype=torch.float64)
+    gamma = 1 / (5 * float(x.numpy().var()))
+    for ours, rows in zip(svm.gaussian_kernel(x, test), (x, test), strict=True):
+        np.testing.assert_allclose(ours, rbf_kernel(rows.numpy(), x.numpy(), gamma=gamma), rtol=1e-9)
+    same = svm.gaussian_kernel(torch.ones(3, 2, dtype=torch.float64), torch.ones(1, 2, dtype=torch.float64))
+    assert (same[0] == 1).all() and same[1].shape == (1, 3)
+
+
+def test_the_best_c_is_that_of_a_search_over_the_same_folds() -> None:
+    from sklearn.svm import SVC
+
+    torch.manual_seed(0)
+    x, y = torch.randn(80, 6), torch.randint(0, 2, (80,))
+    y[x[:, 0] > 0.3] = 1
+    known = Known(x, Labels("classes", y, ("a", "b")), [str(i) for i in range(80)])
+    grid, parts = [0.01, 0.3, 3.0], folds_of_papers(y, known.groups, 4, 0)
+    found = {}
+    for c in grid:
+        rest = [np.setdiff1d(np.arange(80), held) for held in parts]
+        found[c] = np.mean([SVC(C=c).fit(x[r], y[r]).score(x[h], y[h]) for r, h in zip(rest, parts, strict=True)])
+    assert len(set(found.values())) > 1
+    probe = Svm(grid=grid, inner=4, machine="svc_rbf", standardise=False)
+    assert probe.predict(known, x, 0)[1]["C"] == max(grid, key=lambda c: found[c])
 
 
 def test_pools_of_graphs() -> None:
