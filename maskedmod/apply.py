@@ -68,4 +68,4 @@ def _visible_packed(rows: Tokens, mask: MaskSet) -> Seen:
     kept_cu = counts.cumsum(0, dtype=cu.dtype)[cu.long()]
     layout = Layout(cu_seqlens=kept_cu, max_seqlen=rows.layout.max_seqlen)
     tokens = Tokens(rows.values[keep], rows.pos[keep], layout, relation=rows.relation)
-    return Seen(tokens, keep, None, mask.visibility, mask)
+    return Seen(tokens, keep, None, mask.visibility, mask, rows)

@@ -61,10 +61,10 @@ def make_node_norm(name: NodeNorm, width: int) -> nn.Module:
 
 def edges_of(tokens: Tokens, rows: Tensor | None = None) -> Incoming:
     """Edges of packed nodes that are not hidden: those that end in ``rows``, None = all. ValueError for tokens without edges."""
-    return incoming(_edge_index(tokens), len(tokens.values), rows)
+    return incoming(edge_index_of(tokens), len(tokens.values), rows)
 
 
-def _edge_index(tokens: Tokens) -> Tensor:
+def edge_index_of(tokens: Tokens) -> Tensor:
     relation = tokens.relation
     if relation is None:
         raise ValueError("graph encoders and decoders need tokens with edges: modality=graph")

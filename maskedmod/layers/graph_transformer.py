@@ -1,4 +1,4 @@
-"""Attention over all nodes of a graph, with its structure beside it."""
+"""Attention over all nodes of a graph that knows how far they are apart (Graphormer, Ying et al. 2021)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from torch import Tensor, nn
 
 from maskedmod.layers.attention import Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
-from maskedmod.layers.graph import Incoming, incoming, neighbour_sum
 from maskedmod.layers.linear import Linear
 from maskedmod.tokens import Layout
 
 
 class Centrality(nn.Module):
-    """A vector for the number of edges that end in a node, ``most`` and more alike (Ying et al. 2021, Graphormer, eq. 5)."""
+    """A vector for the number of edges that end in a node, ``most`` and more alike (Graphormer, eq. 5)."""
 
     def __init__(self, width: int, most: int = 64) -> None:
         super().__init__()
@@ -28,26 +27,107 @@ class Centrality(nn.Module):
 
 
 class GraphBlocks(nn.Module):
-    """``depth`` times: the mean of the neighbours, mapped and added, then a Transformer block over all nodes of the graph; at the
-    end a norm."""
+    """``depth`` Transformer blocks over the nodes of every graph, then a norm. A number for every head and length of path stands
+    in the attention of all blocks (Graphormer, eq. 6). ``interleave``: before every block the mean of the neighbours, mapped, is
+    added."""
 
-    def __init__(self, depth: int, width: int, heads: int, mlp_ratio: float = 4.0, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        depth: int,
+        width: int,
+        heads: int,
+        mlp_ratio: float = 4.0,
+        dropout: float = 0.0,
+        most_distance: int = 20,
+        interleave: bool = False,
+    ) -> None:
         super().__init__()
+        if most_distance < 1:
+            raise ValueError(f"most_distance must be 1 or more, not {most_distance}")
         settings = BlockSettings(width, heads, mlp_ratio, dropout=dropout, attention_dropout=dropout)
-        self.local = nn.ModuleList(Linear(width, width) for _ in range(depth))
+        self.most_distance = most_distance
+        self.bias = nn.Embedding(most_distance + 2, heads)
+        nn.init.normal_(self.bias.weight, std=0.02)
+        self.local = nn.ModuleList(Linear(width, width) for _ in range(depth)) if interleave else None
         self.blocks = nn.ModuleList(Block(settings, 0.0) for _ in range(depth))
         self.norm = make_norm("layer", width, settings.eps)
 
-    def forward(self, x: Tensor, edges: Incoming, layout: Layout) -> Tensor:
-        """``[n, width]`` -> the same."""
-        who, share = Who.packed(layout), (1.0 / edges.degree().clamp(min=1).float())[edges.row]
-        for local, block in zip(self.local, self.blocks, strict=True):
-            x = block(x + local(neighbour_sum(x, edges, share)), who)
-        return self.norm(x)
+    def forward(self, x: Tensor, layout: Layout, edge_index: Tensor, graphs: Layout, index: Tensor | None = None) -> Tensor:
+        """x ``[n, width]`` in packed ``layout`` -> the same. Paths run along ``edge_index`` int64 ``[2, E]`` through all nodes of
+        the packed ``graphs``; ``index`` int64 ``[n]``: those that x is of (None: all, ``layout`` is ``graphs`` then)."""
+        rows, parts = [], []
+        for some in alike(graphs):
+            place, valid = places(layout, some)
+            if valid.any():
+                apart = path_lengths(edge_index, graphs, self.most_distance, some)
+                if index is not None:
+                    apart = _between(apart, index[place], graphs, some)
+                parts.append(self._attend(x[place], valid, apart)[valid])
+                rows.append(place[valid])
+        out: Tensor = self.norm(torch.cat(parts)[torch.cat(rows).argsort()])
+        return out
+
+    def _attend(self, x: Tensor, valid: Tensor, apart: Tensor) -> Tensor:
+        """x ``[S, m, width]``, valid ``[S, m]``, apart ``[S, m, m]``."""
+        who = Who(allowed=valid[:, None, None, :], bias=self.bias(apart).permute(0, 3, 1, 2))
+        beside = ((apart == 1) & valid[:, None, :]).to(x.dtype)
+        share = beside / beside.sum(2, keepdim=True).clamp(min=1)
+        for i, block in enumerate(self.blocks):
+            if self.local is not None:
+                x = x + self.local[i](share @ x)
+            x = block(x, who)
+        return x
 
 
-def among(edge_index: Tensor, rows: Tensor, nodes: int) -> Incoming:
-    """Edges between ``rows`` (int64, of ``nodes`` nodes), which are numbered anew."""
-    number = torch.full((nodes,), -1, device=rows.device).index_copy(0, rows, torch.arange(len(rows), device=rows.device))
-    edges = number[edge_index]
-    return incoming(edges[:, (edges >= 0).all(0)], len(rows))
+TOGETHER = 16
+"""Graphs of a batch that a CPU works on at a time: with those of about their size there is little padding. A GPU takes all."""
+
+
+def alike(graphs: Layout) -> tuple[Tensor, ...]:
+    """Numbers of packed graphs, the small ones first, in parts."""
+    assert graphs.cu_seqlens is not None
+    order = graphs.cu_seqlens.diff().argsort(stable=True)
+    return order.split(len(order) if order.is_cuda else TOGETHER)
+
+
+def places(layout: Layout, some: Tensor) -> tuple[Tensor, Tensor]:
+    """Of ``some`` packed sequences the token at every place of a dense batch, int64 ``[S, m]``, and where there is one, bool
+    ``[S, m]``. Padding points at some token."""
+    assert layout.cu_seqlens is not None
+    cu = layout.cu_seqlens.long()
+    lengths = cu.diff()[some]
+    column = torch.arange(int(lengths.max()), device=cu.device)
+    valid = column < lengths[:, None]
+    return torch.where(valid, cu[some][:, None] + column, 0), valid
+
+
+def path_lengths(edge_index: Tensor, graphs: Layout, most: int, some: Tensor) -> Tensor:
+    """Number of edges on the shortest path between the nodes of ``some`` graphs, int64 ``[S, m, m]`` (row: where it ends);
+    ``most + 1`` where it is longer than ``most``, where there is none, and at padding. A search by breadth as products of
+    matrices."""
+    assert graphs.cu_seqlens is not None
+    cu, segment = graphs.cu_seqlens.long(), graphs.segments()
+    number = torch.full((len(cu) - 1,), -1, device=cu.device).index_copy(0, some, torch.arange(len(some), device=cu.device))
+    edge_index = edge_index[:, number[segment[edge_index[0]]] >= 0]
+    lengths = cu.diff()[some]
+    source, target = edge_index - cu[segment[edge_index]]
+    longest = int(lengths.max())
+    edges = torch.zeros(len(some), longest, longest, device=cu.device)
+    edges[number[segment[edge_index[0]]], target, source] = 1.0
+    same = torch.arange(longest, device=cu.device) < lengths[:, None]
+    reached = torch.diag_embed(same.float())
+    found = torch.where(reached > 0, 0, most + 1)
+    for length in range(1, most + 1):
+        new = (torch.bmm(edges, reached) > 0) & (found > most)
+        if not new.any():
+            break
+        found[new], reached = length, reached + new
+    return found
+
+
+def _between(apart: Tensor, nodes: Tensor, graphs: Layout, some: Tensor) -> Tensor:
+    """Of the paths between all nodes ``[S, k, k]`` those between ``nodes`` int64 ``[S, m]`` -> ``[S, m, m]``."""
+    assert graphs.cu_seqlens is not None
+    local = (nodes - graphs.cu_seqlens.long()[some][:, None]).clamp(0, apart.shape[1] - 1)  # padding may lie elsewhere
+    first = torch.arange(len(apart), device=apart.device)[:, None, None]
+    return apart[first, local[:, :, None], local[:, None, :]]

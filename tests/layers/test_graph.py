@@ -164,46 +164,6 @@ def test_dropout_keeps_the_mean() -> None:
     assert factors.unique().tolist() == pytest.approx([0.0, 1.25], abs=1e-4)
 
 
-def transformer(mask: Any = None) -> tuple[Any, Tensor]:
-    """A small network over two graphs, and what it gives: all nodes, or those that a mask left."""
-    from maskedmod.apply import Seen, apply
-    from maskedmod.encoders.graph_transformer import GraphTransformer
-    from maskedmod.tokens import Layout, Relation, Spec, Tokens
-
-    torch.manual_seed(0)
-    network = GraphTransformer(Spec(values=WIDTH, axes=1), lambda width: nn.Linear(WIDTH, width), depth=2, width=16, heads=2)
-    x, edges = graph()
-    both = torch.cat([edges, edges + NODES], dim=1)
-    layout = Layout(cu_seqlens=torch.tensor([0, NODES, 2 * NODES], dtype=torch.int32), max_seqlen=NODES)
-
-    def run(values: Tensor) -> Tensor:
-        tokens = Tokens(values, torch.zeros(len(values), 1), layout, relation=Relation(both))
-        latent = network(Seen(tokens) if mask is None else apply(tokens, mask, "visible"))
-        assert latent.layout.cu_seqlens is not None and int(latent.layout.cu_seqlens[-1]) == len(latent.tokens)
-        return latent.tokens
-
-    return run, torch.cat([x, x])
-
-
-def test_a_graph_transformer_looks_at_one_graph() -> None:
-    run, x = transformer()
-    first = run(x)
-    torch.testing.assert_close(first[:NODES], first[NODES:])
-    changed = run(torch.cat([x[:NODES], x[NODES:] + 1]))
-    torch.testing.assert_close(changed[:NODES], first[:NODES])
-    assert not torch.allclose(changed[NODES:], first[NODES:])
-
-
-def test_a_graph_transformer_does_not_see_hidden_nodes() -> None:
-    from maskedmod.masking import packed_from_masked
-
-    hidden = torch.rand(2 * NODES, generator=torch.Generator().manual_seed(0)) < 0.6
-    run, x = transformer(packed_from_masked(hidden))
-    seen = run(x)
-    assert len(seen) == int((~hidden).sum())
-    torch.testing.assert_close(run(torch.where(hidden[:, None], x + 1, x)), seen)
-
-
 def test_prelu_is_that_of_torch_with_its_derivatives() -> None:
     torch.manual_seed(0)
     ours, theirs = Prelu().double(), nn.PReLU().double()
