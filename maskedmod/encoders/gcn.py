@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen, Sees
-from maskedmod.encoders import Encoder
+from maskedmod.apply import Sees
 from maskedmod.layers.graph import Incoming, neighbour_sum
 from maskedmod.layers.graph_parts import (
     Activation,
-    NodeInput,
     NodeNorm,
     NodeRows,
-    edges_of,
     make_activation,
     make_node_norm,
     projected,
-    through,
 )
-from maskedmod.tokens import Latent, Spec
+from maskedmod.layers.node_network import NodeNetwork
+from maskedmod.tokens import Spec
 
 
-class Gcn(Encoder):
+class Gcn(NodeNetwork):
     """GCN (Kipf and Welling 2017, eq. 2) of ``depth`` layers, each followed by norm and activation.
 
     Nodes count themselves as neighbours where the data have self-loops (``modality.graph.self_loops``). ``sees``: ``mask_token``
@@ -42,21 +39,7 @@ class Gcn(Encoder):
         norm: NodeNorm = "none",
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
-        if depth < 1 or width < 1:
-            raise ValueError(f"depth {depth} and width {width} must be 1 or more")
-        self.width, self.sees = width, sees
-        self.input = NodeInput(spec, embedding, width, sees in ("mask_token", "corrupt"))
-        inputs = [self.input.width] + [width] * (depth - 1)
-        self.layers = nn.ModuleList(GcnLayer(n, width, dropout, norm, activation) for n in inputs)
-
-    def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
-        """Taps: ``block.i``, the output of layer i."""
-        x, tapped = through(self.layers, self.input(seen), edges_of(seen.tokens), taps)
-        return Latent(x, seen.tokens.layout, index=seen.index, taps=tapped)
-
-    def units(self) -> list[nn.Module]:
-        return list(self.layers)
+        super().__init__(spec, embedding, depth, width, sees, lambda n: GcnLayer(n, width, dropout, norm, activation))
 
 
 class GcnLayer(nn.Module):

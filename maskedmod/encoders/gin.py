@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen, Sees
-from maskedmod.encoders import Encoder
+from maskedmod.apply import Sees
 from maskedmod.layers.graph import Incoming, neighbour_sum
 from maskedmod.layers.graph_parts import (
     Activation,
-    NodeInput,
     NodeNorm,
+    NodeRows,
     dropout,
-    edges_of,
     make_activation,
     make_node_norm,
-    through,
 )
 from maskedmod.layers.linear import Linear
-from maskedmod.tokens import Latent, Spec
+from maskedmod.layers.node_network import NodeNetwork
+from maskedmod.tokens import Spec
 
 
-class Gin(Encoder):
+class Gin(NodeNetwork):
     """GIN (Xu et al. 2019, eq. 4.1): ``h = MLP((1 + eps) h + sum of the neighbours' h)``, norm, activation.
 
     ``sees``: ``mask_token`` or ``corrupt`` put a learned vector at hidden nodes (GraphMAE), ``full`` hides nothing.
@@ -44,23 +42,14 @@ class Gin(Encoder):
         dropout: float = 0.0,
         learn_eps: bool = False,
     ) -> None:
-        super().__init__()
-        if depth < 1 or width < 1:
-            raise ValueError(f"depth {depth} and width {width} must be 1 or more")
-        self.width, self.sees = width, sees
-        self.input = NodeInput(spec, embedding, width, sees in ("mask_token", "corrupt"))
-        inputs = [self.input.width] + [width] * (depth - 1)
-        self.layers = nn.ModuleList(
-            GinLayer(n, width, width, activation, norm, dropout, learn_eps, norm, activation) for n in inputs
+        super().__init__(
+            spec,
+            embedding,
+            depth,
+            width,
+            sees,
+            lambda n: GinLayer(n, width, width, activation, norm, dropout, learn_eps, norm, activation),
         )
-
-    def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
-        """Taps: ``block.i``, the output of layer i."""
-        x, tapped = through(self.layers, self.input(seen).dense(), edges_of(seen.tokens), taps)
-        return Latent(x, seen.tokens.layout, index=seen.index, taps=tapped)
-
-    def units(self) -> list[nn.Module]:
-        return list(self.layers)
 
 
 class GinLayer(nn.Module):
@@ -86,9 +75,9 @@ class GinLayer(nn.Module):
         self.norm, self.activation = make_node_norm(norm, hidden), make_activation(activation)
         self.norm_after, self.activation_after = make_node_norm(norm_after, outputs), make_activation(activation_after)
 
-    def forward(self, x: Tensor, edges: Incoming, rows: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor | NodeRows, edges: Incoming, rows: Tensor | None = None) -> Tensor:
         """``rows``: nodes that ``edges`` end in, where those are not all."""
-        x = dropout(x, self.dropout, self.training)
+        x = dropout(x.dense() if isinstance(x, NodeRows) else x, self.dropout, self.training)
         own = x if rows is None else x[rows]
         if self.eps is not None:
             own = own * (1 + self.eps)

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen, Sees
-from maskedmod.encoders import Encoder
+from maskedmod.apply import Sees
 from maskedmod.layers.graph import Incoming, neighbour_sum
 from maskedmod.layers.graph_parts import (
     Activation,
-    NodeInput,
     NodeNorm,
     NodeRows,
     dropout,
-    edges_of,
     make_activation,
     make_node_norm,
-    through,
 )
 from maskedmod.layers.linear import Linear
-from maskedmod.tokens import Latent, Spec
+from maskedmod.layers.node_network import NodeNetwork
+from maskedmod.tokens import Spec
 
 
-class Sage(Encoder):
+class Sage(NodeNetwork):
     """GraphSAGE with the mean of the neighbours (Hamilton et al. 2017, algorithm 1) of ``depth`` layers, each followed by norm
     and activation.
 
@@ -43,21 +40,7 @@ class Sage(Encoder):
         norm: NodeNorm = "none",
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
-        if depth < 1 or width < 1:
-            raise ValueError(f"depth {depth} and width {width} must be 1 or more")
-        self.width, self.sees = width, sees
-        self.input = NodeInput(spec, embedding, width, sees in ("mask_token", "corrupt"))
-        inputs = [self.input.width] + [width] * (depth - 1)
-        self.layers = nn.ModuleList(SageLayer(n, width, dropout, norm, activation) for n in inputs)
-
-    def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
-        """Taps: ``block.i``, the output of layer i."""
-        x, tapped = through(self.layers, self.input(seen), edges_of(seen.tokens), taps)
-        return Latent(x, seen.tokens.layout, index=seen.index, taps=tapped)
-
-    def units(self) -> list[nn.Module]:
-        return list(self.layers)
+        super().__init__(spec, embedding, depth, width, sees, lambda n: SageLayer(n, width, dropout, norm, activation))
 
 
 class SageLayer(nn.Module):
