@@ -135,13 +135,28 @@ def _layered(files: list[tuple[str, dict[str, Any]]], presets: list[str]) -> dic
         offered.update(dict.fromkeys(str(key) for key in own))
         layer = {key: value for key, value in content.items() if key not in ("presets", "recipe", "preset")}
         _lay(tree, layer, f"recipe {name}: ")
+        chosen: dict[str, tuple[str, str]] = {}
         for preset in presets:
             if preset in own:
+                _agrees(own[preset] or {}, preset, chosen)
                 _lay_preset(tree, own, preset, f"recipe {name}, ")
     for preset in presets:
         if preset not in offered:
             raise unknown("preset", preset, offered, f"of recipe {','.join(name for name, _ in files)}")
     return tree
+
+
+def _agrees(layer: dict[str, Any], preset: str, chosen: dict[str, tuple[str, str]]) -> None:
+    """UserError when presets given together are for different encoders or modalities: the later one's settings would be of a
+    network that the earlier one did not mean. ``chosen`` gathers block and preset by key."""
+    for key in ("encoder", "modality"):
+        for block in layer.get(key) or ():
+            before, other = chosen.setdefault(key, (block, preset))
+            if before != block:
+                raise UserError(
+                    f"preset={other},{preset}: {other} is for {key}={before} and {preset} for {key}={block}; give one of them, "
+                    "and what you need of the other as single settings"
+                )
 
 
 def _lay_preset(tree: dict[str, Any], own: dict[str, Any], preset: str, where: str, above: tuple[str, ...] = ()) -> None:

@@ -81,6 +81,17 @@ def test_presets_lie_right_after_their_file(recipe: str, tmp_path: Path) -> None
     assert other["mask"] == {"axis": {}} and other["train"]["steps"] == 7
 
 
+def test_presets_for_different_networks_do_not_go_together(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "encoder: {gat: {}}\npresets:\n  a: {encoder: {gin: {depth: 2}}}\n  b: {encoder: {gat: {width: 8}}}\n"
+        "  c: {encoder: {gin: {width: 8}}, seed: 3}\n"
+    )
+    with pytest.raises(UserError, match="preset=a,b: a is for encoder=gin and b for encoder=gat; give one of them"):
+        names(f"recipe={mine}", "preset=a,b")
+    assert names(f"recipe={mine}", "preset=a,c")["encoder"] == {"gin": {"depth": 2, "width": 8}}
+
+
 def test_rivals_replace_each_other(recipe: str) -> None:
     assert names(recipe, "train.steps=5")["train"] == {"steps": 5, "base_lr": 2e-4}
     assert names(recipe, "preset=small", "train.epochs=2", "train.lr=1e-3")["train"] == {"epochs": 2, "lr": 1e-3}
