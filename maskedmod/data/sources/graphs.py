@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from maskedmod.compat import require
 from maskedmod.data.graph_objects import all_or_none, convert, token_labels
@@ -82,18 +84,30 @@ def _open(file: Path) -> Any:
     try:
         if file.suffix.lower() == ".json":
             return _node_link(nx, json.loads(file.read_text(encoding="utf-8")))
-        return getattr(nx, f"read_{file.suffix.lower().lstrip('.')}")(file)
+        graph = getattr(nx, f"read_{file.suffix.lower().lstrip('.')}")(file)
+        return graph if file.suffix.lower() == ".gml" else _all_listed(graph, _xml_nodes(file))
     except Exception as error:  # parsers of four formats raise what they like
         raise UserError(f"{file} cannot be read as a graph: {one_line(str(error))}") from None
 
 
+def _xml_nodes(file: Path) -> list[str | None]:
+    """Ids of the node elements of GraphML or GEXF."""
+    return [part.get("id") for _, part in ElementTree.iterparse(file) if part.tag.rpartition("}")[2] == "node"]
+
+
+def _all_listed(graph: Any, listed: Sequence[Any]) -> Any:
+    """NetworkX makes nodes of whatever edges name (its reader of GML does not); here an edge to a node that is not listed is an
+    error."""
+    known = set(listed)
+    for name in graph:
+        if name not in known:
+            raise ValueError(f"an edge names node {name!r}, which is not among its {len(known)} nodes")
+    return graph
+
+
 def _node_link(nx: Any, content: Any) -> Any:
-    """Edges are ``edges`` or, as NetworkX wrote them before 3.6, ``links``. NetworkX makes nodes of whatever edges name; here an
-    edge to a node that is not listed is an error."""
+    """Edges are ``edges`` or, as NetworkX wrote them before 3.6, ``links``."""
     if not isinstance(content, dict) or "nodes" not in content or not content.keys() & {"edges", "links"}:
         raise ValueError("expected an object with nodes, and edges or links")
     graph = nx.node_link_graph(content, edges="edges" if "edges" in content else "links")
-    if len(graph) > len(content["nodes"]):
-        unlisted = list(graph)[len(content["nodes"])]
-        raise ValueError(f"an edge names node {unlisted!r}, which is not among its {len(content['nodes'])} nodes")
-    return graph
+    return _all_listed(graph, list(graph)[: len(content["nodes"])])

@@ -98,6 +98,20 @@ def test_values_of_some_graphs_alone_are_an_error(modality: Modality) -> None:
         Graphs([3]).everything(modality)
 
 
+@pytest.mark.parametrize("ending", ["graphml", "gexf", "gml"])
+def test_an_edge_to_a_node_that_is_not_listed(ending: str, tmp_path: Path, modality: Modality) -> None:
+    file = tmp_path / f"path.{ending}"
+    getattr(nx, f"write_{ending}")(nx.path_graph(3), file)
+    assert len(Graphs(str(file)).everything(modality)[0].data) == 3
+    text = file.read_text()
+    wrong = text.replace("target 2", "target 7") if ending == "gml" else text.replace('target="2"', 'target="7"')
+    assert wrong != text
+    file.write_text(wrong)
+    expected = "undefined target 7" if ending == "gml" else "an edge names node '7', which is not among its 3 nodes"
+    with pytest.raises(UserError, match=f"path.{ending} cannot be read as a graph: .*{expected}"):
+        Graphs(str(file)).everything(modality)
+
+
 @pytest.mark.parametrize("key", ["edges", "links"])
 def test_node_link_files_old_and_new(key: str, tmp_path: Path, modality: Modality) -> None:
     file = tmp_path / "path.json"
