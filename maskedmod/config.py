@@ -138,7 +138,7 @@ def _layered(files: list[tuple[str, dict[str, Any]]], presets: list[str]) -> dic
         chosen: dict[str, tuple[str, str]] = {}
         for preset in presets:
             if preset in own:
-                _agrees(own[preset] or {}, preset, chosen)
+                _agrees(own, preset, chosen)
                 _lay_preset(tree, own, preset, f"recipe {name}, ")
     for preset in presets:
         if preset not in offered:
@@ -146,17 +146,29 @@ def _layered(files: list[tuple[str, dict[str, Any]]], presets: list[str]) -> dic
     return tree
 
 
-def _agrees(layer: dict[str, Any], preset: str, chosen: dict[str, tuple[str, str]]) -> None:
-    """UserError when presets given together are for different encoders or modalities: the later one's settings would be of a
-    network that the earlier one did not mean. ``chosen`` gathers block and preset by key."""
+def _agrees(own: dict[str, Any], preset: str, chosen: dict[str, tuple[str, str]]) -> None:
+    """UserError when presets of a file given together are for different encoders or modalities: the later one's settings would be
+    of a network that the earlier one did not mean. ``chosen`` gathers block and preset by key."""
     for key in ("encoder", "modality"):
-        for block in layer.get(key) or ():
+        for block in _blocks(own, preset, key):
             before, other = chosen.setdefault(key, (block, preset))
             if before != block:
                 raise UserError(
                     f"preset={other},{preset}: {other} is for {key}={before} and {preset} for {key}={block}; give one of them, "
                     "and what you need of the other as single settings"
                 )
+
+
+def _blocks(own: dict[str, Any], preset: str, key: str) -> list[str]:
+    """Blocks that a preset names for a key, or else the preset that it builds on."""
+    seen: list[Any] = []
+    name: Any = preset
+    while name in own and name not in seen:
+        layer, seen = own[name] or {}, [*seen, name]
+        if layer.get(key) is not None:
+            return [layer[key]] if isinstance(layer[key], str) else list(layer[key])
+        name = layer.get("preset")
+    return []
 
 
 def _lay_preset(tree: dict[str, Any], own: dict[str, Any], preset: str, where: str, above: tuple[str, ...] = ()) -> None:

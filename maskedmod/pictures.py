@@ -125,9 +125,13 @@ def _records(tree: dict[str, Any], modality: Modality, given: str | Path | None)
         if held_out is None or (hasattr(held_out, "__len__") and len(held_out) == 0):
             held_out = source.records("train", modality)
         return held_out.epoch(0, 0, False) if isinstance(held_out, RecordStream) else held_out  # type: ignore[no-any-return]
-    from maskedmod.embedding.inputs import parts_of
+    from maskedmod.embedding.inputs import open_input, parts_of, reads_graphs
 
     path = Path(given)
+    if reads_graphs(modality):
+        graphs = open_input(str(given), (), tree, modality)[0]
+        assert isinstance(graphs, Sequence)
+        return graphs
     if path.is_file():
         return parts_of(modality, Record(path, key=path.name))
     if not path.is_dir():

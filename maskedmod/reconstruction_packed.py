@@ -24,13 +24,15 @@ def predict_packed(objective: Objective, name: str, step: Step, at: str) -> Reco
     assert where.index is not None
     index = where.index[where.index < len(view.tokens.values)]
     goal = objective.target(step, at, replace(where, index=where.index))
-    guess = objective.head(view, where).float()
+    said = objective.head(view, where).float()
+    guess = said.mean(0) if said.ndim > goal.ndim + discrete else said  # several views of one re-masked graph (GraphMAE2)
     drawn = objective.target.restore(guess, view)
     if drawn is None:
         raise ValueError("this target has no picture: it is no value of a packed token")
     mean = None if discrete else _visible_mean(objective, step, at)[where.index]
     filled = None if mean is None else objective.target.restore(mean, view)
-    wrong = objective.loss.per_token(guess, goal if discrete else goal.float())
+    wrong = objective.loss.per_token(said, goal if discrete else goal.float())
+    wrong = wrong.mean(0) if wrong.ndim > 1 else wrong
     mean_wrong = None if mean is None else objective.loss.per_token(mean, goal.float())
     first = slice(0, len(index))  # tiled row after row: those of the first mask come first
     tokens, values = view.tokens, view.tokens.values.float()

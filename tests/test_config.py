@@ -85,11 +85,14 @@ def test_presets_for_different_networks_do_not_go_together(tmp_path: Path) -> No
     mine = tmp_path / "mine.yaml"
     mine.write_text(
         "encoder: {gat: {}}\npresets:\n  a: {encoder: {gin: {depth: 2}}}\n  b: {encoder: {gat: {width: 8}}}\n"
-        "  c: {encoder: {gin: {width: 8}}, seed: 3}\n"
+        "  c: {encoder: {gin: {width: 8}}, seed: 3}\n  d: {preset: a}\n  e: {encoder: gin}\n"
     )
     with pytest.raises(UserError, match="preset=a,b: a is for encoder=gin and b for encoder=gat; give one of them"):
         names(f"recipe={mine}", "preset=a,b")
+    with pytest.raises(UserError, match="preset=d,b: d is for encoder=gin and b for encoder=gat"):
+        names(f"recipe={mine}", "preset=d,b")
     assert names(f"recipe={mine}", "preset=a,c")["encoder"] == {"gin": {"depth": 2, "width": 8}}
+    assert names(f"recipe={mine}", "preset=e,d")["encoder"] == {"gin": {"depth": 2}}
 
 
 def test_rivals_replace_each_other(recipe: str) -> None:

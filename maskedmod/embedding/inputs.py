@@ -12,6 +12,7 @@ from maskedmod.config import with_words
 from maskedmod.data.graph_source import GraphSource
 from maskedmod.data.sources import Records
 from maskedmod.data.sources.folder import Folder
+from maskedmod.data.sources.graphs import Graphs
 from maskedmod.data.sources.parquet import Parquet
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
@@ -23,10 +24,10 @@ Opened = tuple[Records, list[str]]
 
 def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], modality: Modality) -> Opened:
     """All records of ``given`` (a folder, a .parquet file, a folder or glob of such, a FASTA or CSV file of sequences, a file of
-    SMILES or of lines of text, or one file) in an order that does not change; of ``data``, words such as ``data=hf
-    data.path=cifar10 data.split=test``, for sequences also those of FASTA and other tables, and those of graphs; with neither, of
-    the validation set of ``tree`` (without one: its training set). UserError for input that does not exist or has nothing to
-    read."""
+    SMILES or of lines of text, one file, or of graphs those that NetworkX reads) in an order that does not change; of ``data``,
+    words such as ``data=hf data.path=cifar10 data.split=test``, for sequences also those of FASTA and other tables, and those of
+    graphs; with neither, of the validation set of ``tree`` (without one: its training set). UserError for input that does not
+    exist or has nothing to read."""
     if given is not None and data:
         raise UserError("give input= or data=, not both")
     if data:
@@ -36,6 +37,8 @@ def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], mod
     path = Path(given)
     if modality.text and (table := _sequences(given, modality)) is not None:
         return _every(table, modality)
+    if reads_graphs(modality):
+        return _every(Graphs(given), modality)
     if path.is_dir() and any(path.rglob("*.parquet")) and not _has_files(path, modality):
         return _every(Parquet(given), modality)
     if path.is_dir():
@@ -45,6 +48,11 @@ def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], mod
     if not path.is_file():
         raise UserError(f"input {given} does not exist; expected a folder, a file, or .parquet")
     return [Record(path, key=given)], []
+
+
+def reads_graphs(modality: Modality) -> bool:
+    """Whether a file is a graph: neither a file of one sample nor a text."""
+    return not modality.extensions and not modality.text
 
 
 def _every(source: Any, modality: Modality) -> Opened:

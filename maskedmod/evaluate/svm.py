@@ -84,7 +84,7 @@ class Svm(Probe):
         values = torch.from_numpy(np.asarray(machine.decision_function(problem.test))).float()
         if values.ndim == 1:
             values = torch.stack([-values, values], dim=1)
-        elif self.machine == "svc":  # its answer is the first class of most votes; values break ties another way
+        elif self.machine != "linear_svc":  # its answer is the first class of most votes; values break ties another way
             answer = torch.searchsorted(seen, torch.from_numpy(machine.predict(problem.test)))
             values = values.scatter(1, answer[:, None], values.amax(1, keepdim=True) + 1)
         out = torch.full((len(problem.test), classes), -torch.inf)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from maskedmod.errors import UserError
 from maskedmod.layers.attention import Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
+from maskedmod.layers.graph import incoming, neighbour_sum
 from maskedmod.layers.linear import Linear
 from maskedmod.tokens import Layout
 
@@ -16,6 +18,8 @@ class Centrality(nn.Module):
 
     def __init__(self, width: int, most: int = 64) -> None:
         super().__init__()
+        if most < 0:
+            raise ValueError(f"most_degree must be 0 or more, not {most}")
         self.most = most
         self.table = nn.Embedding(most + 1, width)
         nn.init.normal_(self.table.weight, std=0.02)
@@ -55,7 +59,7 @@ class GraphBlocks(nn.Module):
     def forward(self, x: Tensor, layout: Layout, edge_index: Tensor, graphs: Layout, index: Tensor | None = None) -> Tensor:
         """x ``[n, width]`` in packed ``layout`` -> the same. Paths run along ``edge_index`` int64 ``[2, E]`` through all nodes of
         the packed ``graphs``; ``index`` int64 ``[n]``: those that x is of (None: all, ``layout`` is ``graphs`` then)."""
-        rows, parts = [], []
+        rows, parts = [torch.zeros(0, dtype=torch.long, device=x.device)], [x[:0]]
         for some in alike(graphs):
             place, valid = places(layout, some)
             if valid.any():
@@ -79,15 +83,34 @@ class GraphBlocks(nn.Module):
         return x
 
 
-TOGETHER = 16
-"""Graphs of a batch that a CPU works on at a time: with those of about their size there is little padding. A GPU takes all."""
+PAIRS = 2**20
+"""Pairs of nodes, those of padding too, that are worked on at a time: some hundred small graphs, or a large one alone."""
+
+LARGEST = 10_000
+"""Nodes of a graph from which on the matrix of all pairs (400 MB for every head) is refused."""
 
 
 def alike(graphs: Layout) -> tuple[Tensor, ...]:
-    """Numbers of packed graphs, the small ones first, in parts."""
+    """Numbers of packed graphs, the small ones first, in parts of little padding. UserError for a graph that is too large."""
     assert graphs.cu_seqlens is not None
-    order = graphs.cu_seqlens.diff().argsort(stable=True)
-    return order.split(len(order) if order.is_cuda else TOGETHER)
+    lengths = graphs.cu_seqlens.diff()
+    order = lengths.argsort(stable=True)
+    sizes: list[int] = []
+    for length in lengths[order].tolist():
+        if length > LARGEST:
+            raise UserError(
+                f"a graph of {length} nodes is too large for attention between all of them (most: {LARGEST}): read it in parts, "
+                "modality.neighbours=[10,10] modality.seed_nodes=128"
+            )
+        if sizes and (sizes[-1] + 1) * length**2 <= PAIRS and sizes[-1] < TOGETHER:
+            sizes[-1] += 1
+        else:
+            sizes.append(1)
+    return order.split(sizes)
+
+
+TOGETHER = 32
+"""Graphs in a part at the most: they are sorted, and so are of about one size."""
 
 
 def places(layout: Layout, some: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,26 +126,25 @@ def places(layout: Layout, some: Tensor) -> tuple[Tensor, Tensor]:
 
 def path_lengths(edge_index: Tensor, graphs: Layout, most: int, some: Tensor) -> Tensor:
     """Number of edges on the shortest path between the nodes of ``some`` graphs, int64 ``[S, m, m]`` (row: where it ends);
-    ``most + 1`` where it is longer than ``most``, where there is none, and at padding. A search by breadth as products of
-    matrices."""
+    ``most + 1`` where it is longer than ``most``, where there is none, and at padding. A search by breadth, as sums
+    over neighbours."""
     assert graphs.cu_seqlens is not None
     cu, segment = graphs.cu_seqlens.long(), graphs.segments()
     number = torch.full((len(cu) - 1,), -1, device=cu.device).index_copy(0, some, torch.arange(len(some), device=cu.device))
     edge_index = edge_index[:, number[segment[edge_index[0]]] >= 0]
     lengths = cu.diff()[some]
-    source, target = edge_index - cu[segment[edge_index]]
     longest = int(lengths.max())
-    edges = torch.zeros(len(some), longest, longest, device=cu.device)
-    edges[number[segment[edge_index[0]]], target, source] = 1.0
+    flat = number[segment[edge_index[0]]] * longest + edge_index - cu[segment[edge_index]]
+    edges = incoming(flat, len(some) * longest)
     same = torch.arange(longest, device=cu.device) < lengths[:, None]
-    reached = torch.diag_embed(same.float())
+    reached = torch.diag_embed(same.float()).flatten(0, 1)  # from every node of its graph: [S * m, m]
     found = torch.where(reached > 0, 0, most + 1)
     for length in range(1, most + 1):
-        new = (torch.bmm(edges, reached) > 0) & (found > most)
+        new = (neighbour_sum(reached, edges) > 0) & (found > most)
         if not new.any():
             break
         found[new], reached = length, reached + new
-    return found
+    return found.unflatten(0, (len(some), longest))
 
 
 def _between(apart: Tensor, nodes: Tensor, graphs: Layout, some: Tensor) -> Tensor:

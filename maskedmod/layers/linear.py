@@ -59,14 +59,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _through_onednn(x: Tensor, weight: Tensor) -> bool:
+    if torch.compiler.is_compiling():  # before all else: the compiler cannot follow what comes next, and would ask outside of it
+        return False
     plain = x.dtype == weight.dtype == torch.float32 and x.device.type == weight.device.type == "cpu"
-    if not plain or not blas_is_slow():
+    if not plain or not blas_is_slow() or x.numel() < LEAST * max(1, x.shape[-1]):
         return False
-    if x.numel() < LEAST * x.shape[-1]:
-        return False
-    return (
-        type(x) in _PLAIN and type(weight) in _PLAIN and not (torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"))
-    )
+    return type(x) in _PLAIN and type(weight) in _PLAIN and not torch.is_autocast_enabled("cpu")
 
 
 def _filled(rows: int, weights: int) -> int:

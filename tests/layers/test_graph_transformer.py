@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from maskedmod.apply import Seen, apply
 from maskedmod.encoders.graph_transformer import GraphTransformer
-from maskedmod.layers.graph_transformer import GraphBlocks, path_lengths, places
+from maskedmod.errors import UserError
+from maskedmod.layers.graph_transformer import Centrality, GraphBlocks, alike, path_lengths, places
 from maskedmod.masking import packed_from_masked
 from maskedmod.tokens import Layout, MaskSet, Relation, Spec, Tokens
 
@@ -130,6 +131,19 @@ def test_a_graph_transformer_does_not_see_hidden_nodes(interleave: bool) -> None
     torch.testing.assert_close(run(torch.where(hidden[:, None], x + 1, x)), seen)
 
 
+def test_parts_hold_graphs_of_alike_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = torch.tensor([1000, *[10] * 15, 900, 30])
+    layout = Layout(cu_seqlens=torch.cat([torch.zeros(1), sizes.cumsum(0)]).int(), max_seqlen=1000)
+    parts = alike(layout)
+    assert sorted(torch.cat(parts).tolist()) == list(range(18))
+    assert [sizes[part].tolist() for part in parts] == [[10] * 15 + [30], [900], [1000]]
+    monkeypatch.setattr("maskedmod.layers.graph_transformer.LARGEST", 999)
+    with pytest.raises(UserError, match=r"a graph of 1000 nodes is too large .* modality.neighbours=\[10,10\]"):
+        alike(layout)
+
+
 def test_settings() -> None:
+    with pytest.raises(ValueError, match="most_degree must be 0 or more, not -1"):
+        Centrality(8, -1)
     with pytest.raises(ValueError, match="most_distance must be 1 or more, not 0"):
         GraphBlocks(1, 8, 2, most_distance=0)

@@ -82,6 +82,14 @@ def test_what_onednn_is_not_for_takes_the_usual_way(monkeypatch: pytest.MonkeyPa
     assert calls == [LEAST, LEAST + 1]
 
 
+def test_compiled_code_takes_the_usual_way_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = counted(monkeypatch)
+    monkeypatch.setattr(module, "blas_is_slow", lambda: pytest.fail("the compiler would break the graph here"))
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    Linear(8, 4)(torch.randn(LEAST, 8))
+    assert not calls
+
+
 def test_a_machine_with_a_fast_blas_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = counted(monkeypatch, slow=False)
     Linear(8, 4)(torch.randn(LEAST, 8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import networkx
 import numpy as np
 import pytest
 
@@ -78,3 +79,24 @@ def test_a_spoilt_graph_is_one_line(words: list[str], tmp_path: Path, capsys: py
     assert main(["train", *words, "train.steps=2", f"out={tmp_path}/run"]) == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert "edges.csv row" in last and "names node 'n60', which the node table does not have" in last
+
+
+def test_graph_mae2_is_drawn_though_it_predicts_several_views(tmp_path: Path) -> None:
+    run = train(resolve(["recipe=graph_mae2", "preset=demo", "train.steps=2", "train.threads=1", f"out={tmp_path}/run"]))
+    assert (run / "report.html").is_file() and list((run / "pictures").glob("*.png"))
+
+
+def test_files_of_graphs_are_embedded_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nets = tmp_path / "nets"
+    nets.mkdir()
+    for name in ("a", "b"):
+        networkx.write_graphml(networkx.karate_club_graph(), nets / f"{name}.graphml")
+    data = ["data=graphs", f"data.path={nets}", "data.val_fraction=0", "train.batch_size=2", "train.steps=2"]
+    run = train(resolve([*SHORT, *data, f"out={tmp_path}/run"]))
+    out = tmp_path / "out.npy"
+    assert main(["embed", f"checkpoint={run}", f"input={nets}", f"output={out}"]) == 0 and np.load(out).shape == (2, 16)
+    picture = tmp_path / "a.png"
+    assert main(["reconstruct", f"checkpoint={run}", f"input={nets}/a.graphml", f"output={picture}"]) == 0
+    assert picture.stat().st_size > 1000
+    assert main(["embed", f"checkpoint={run}", "input=edges.csv", f"output={tmp_path}/x.npy"]) == 2
+    assert "edges.csv has no file ending in .graphml" in capsys.readouterr().err
