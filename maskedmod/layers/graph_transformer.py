@@ -84,7 +84,10 @@ class GraphBlocks(nn.Module):
 
 
 PAIRS = 2**20
-"""Pairs of nodes, those of padding too, that are worked on at a time: some hundred small graphs, or a large one alone."""
+"""Pairs of nodes, those of padding too, that are worked on at a time: graphs of middle size, or a large one alone."""
+
+TOGETHER = 32
+"""Graphs that are worked on at a time, at the most: they are sorted, and so are of about one size."""
 
 LARGEST = 10_000
 """Nodes of a graph from which on the matrix of all pairs (400 MB for every head) is refused."""
@@ -107,10 +110,6 @@ def alike(graphs: Layout) -> tuple[Tensor, ...]:
         else:
             sizes.append(1)
     return order.split(sizes)
-
-
-TOGETHER = 32
-"""Graphs in a part at the most: they are sorted, and so are of about one size."""
 
 
 def places(layout: Layout, some: Tensor) -> tuple[Tensor, Tensor]:
