@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from maskedmod.alphabet import Alphabet
-from maskedmod.compat import require
 from maskedmod.errors import UserError, one_line
+from maskedmod.support.compat import require
 
 Kind = Literal["wordpiece", "byte_bpe", "bpe"]
 KINDS = get_args(Kind)

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskedmod.compare import matches, same
 from maskedmod.context import Context
 from maskedmod.modality import BadSample, Modality, Panel, Record
 from maskedmod.packing_check import broken_packing
+from maskedmod.support.compare import matches, same
 from maskedmod.tokens import Tokens
 
 

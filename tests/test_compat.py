@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from maskedmod import compat
 from maskedmod.errors import UserError
+from maskedmod.support import compat
 
 
 def test_require_imports_or_names_the_install() -> None:

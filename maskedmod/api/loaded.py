@@ -17,12 +17,12 @@ from maskedmod.api.features import Features, Pool, device_of, features, tokens_o
 from maskedmod.api.given import Given, evaluating, mask_from_words, masked_by
 from maskedmod.api.inputs import Input
 from maskedmod.context import Context
-from maskedmod.devices import told
 from maskedmod.errors import UserError
 from maskedmod.modality import Modality
 from maskedmod.model import MaskedModel
 from maskedmod.prediction import Prediction, predict
 from maskedmod.reconstruction import Reconstruction, reconstruct
+from maskedmod.support.devices import told
 from maskedmod.tokens import Tokens
 
 if TYPE_CHECKING:

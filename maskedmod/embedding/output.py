@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from maskedmod.compat import require
 from maskedmod.embedding.parts import Parts
 from maskedmod.embedding.ragged import RAGGED, label_type
 from maskedmod.embedding.reading import Row
 from maskedmod.errors import UserError
+from maskedmod.support.compat import require
 
 Shape = tuple[int, ...]
 

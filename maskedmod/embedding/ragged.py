@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from maskedmod.compat import require
 from maskedmod.embedding.parts import Parts
+from maskedmod.support.compat import require
 
 Shape = tuple[int, ...]
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from maskedmod.compat import require
 from maskedmod.errors import UserError
+from maskedmod.support.compat import require
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskedmod.compat import require
 from maskedmod.errors import UserError
 from maskedmod.evaluate.metrics import top
 from maskedmod.evaluate.probe import Known, Probe, Scaler
 from maskedmod.evaluate.splits import folds_of_papers
+from maskedmod.support.compat import require
 
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 ITERATIONS = 1000

@@ -7,8 +7,8 @@ import json
 import os
 from pathlib import Path
 
-from maskedmod import strict_json
 from maskedmod.errors import UserError
+from maskedmod.support import strict_json
 
 
 def home() -> Path:

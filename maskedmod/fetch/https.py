@@ -17,7 +17,7 @@ from typing import Any
 
 from maskedmod import __version__
 from maskedmod.errors import UserError
-from maskedmod.sizes import amount
+from maskedmod.support.sizes import amount
 
 CHUNK = 1 << 20
 ATTEMPTS = 5

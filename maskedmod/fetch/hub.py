@@ -17,10 +17,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from maskedmod import strict_json
 from maskedmod.checkpoints import WEIGHT_FILES
 from maskedmod.errors import UserError, one_line
 from maskedmod.fetch import cache, https
+from maskedmod.support import strict_json
 
 BESIDE = (
     "config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from maskedmod.errors import UserError
-from maskedmod.sizes import amount
+from maskedmod.support.sizes import amount
 
 REPEATED = 2**24
 """Most numbers of a tensor that repeats a smaller storage (stride 0): a small file must not become a large tensor."""

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from maskedmod.api.loaded import Loaded
 from maskedmod.checkpoints import WEIGHT_FILES
-from maskedmod.compat import require
 from maskedmod.context import Context, Step
 from maskedmod.errors import UserError
 from maskedmod.layering import chosen
 from maskedmod.masking import from_masked, from_noise
 from maskedmod.packing import positions
+from maskedmod.support.compat import require
 from maskedmod.tokens import Layout, MaskSet, Tokens
 from maskedmod.zoo.export import export
 from maskedmod.zoo.verify import Pair, Stack

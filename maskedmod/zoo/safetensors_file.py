@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskedmod import strict_json
 from maskedmod.errors import UserError
-from maskedmod.sizes import amount
+from maskedmod.support import strict_json
+from maskedmod.support.sizes import amount
 from maskedmod.zoo.mapped import Mapped
 
 TYPES = {

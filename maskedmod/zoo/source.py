@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from maskedmod import strict_json
 from maskedmod.checkpoints import WEIGHT_FILES, entries
 from maskedmod.errors import UserError, nearest
+from maskedmod.support import strict_json
 from maskedmod.zoo import safetensors_file, torch_file
 from maskedmod.zoo.mapped import Mapped
 from maskedmod.zoo.shells import plain

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from maskedmod.errors import UserError, one_line
-from maskedmod.sizes import amount
+from maskedmod.support.sizes import amount
 from maskedmod.zoo import plain_pickle
 from maskedmod.zoo.mapped import Mapped, strided
 from maskedmod.zoo.plain_pickle import Declared, Storage

@@ -116,7 +116,7 @@ def _from_file(data: Any, part: Part, extra: Mapping[str, Any]) -> tuple[Wave, i
 
 def _open(data: Any) -> Any:
     """A soundfile.SoundFile; every way of being no sound is a BadSample with its own line."""
-    from maskedmod.compat import require
+    from maskedmod.support.compat import require
 
     soundfile = require("soundfile", "audio")
     if isinstance(data, str | Path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maskedmod.lazy import lazily
+from maskedmod.support.lazy import lazily
 
 if TYPE_CHECKING:  # for editors and type checkers
     from .adapter import Image

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskedmod.compat import require
 from maskedmod.modality import Panel
+from maskedmod.support.compat import require
 from maskedmod.tokens import Tokens
 
 from ..molecule.picture import drawn

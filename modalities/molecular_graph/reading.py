@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from maskedmod.compat import require
 from maskedmod.errors import one_line
 from maskedmod.modality import BadSample, written
+from maskedmod.support.compat import require
 
 from ..molecule.chemistry import canonical, parse
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from maskedmod.compat import require
 from maskedmod.errors import one_line
 from maskedmod.modality import BadSample
+from maskedmod.support.compat import require
 
 
 def parse(smiles: str) -> Any:

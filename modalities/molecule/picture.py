@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from maskedmod.compat import require
+from maskedmod.support.compat import require
 
 SIZE = (360, 280)
 MARK = (0.72, 0.72, 0.72)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from maskedmod.compat import repair_torchaudio, repair_torchvision
+from maskedmod.support.compat import repair_torchaudio, repair_torchvision
 
 REPEATS = 3
 

@@ -66,7 +66,7 @@ def packed(samples: list[Any]) -> Iterator[Any]:
 
 def padded(samples: list[Any], by_length: bool) -> Iterator[Any]:
     """Hugging Face's steps of one round."""
-    from maskedmod.compat import repair_torchaudio, repair_torchvision
+    from maskedmod.support.compat import repair_torchaudio, repair_torchvision
 
     repair_torchvision()  # both are imported by transformers
     repair_torchaudio()

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from maskedmod.build import build_encoder, build_modality
-from maskedmod.compat import repair_torchvision
 from maskedmod.context import Context
 from maskedmod.errors import UserError
 from maskedmod.evaluate.finetune.classifier import Classifier, Net
@@ -20,6 +19,7 @@ from maskedmod.evaluate.finetune.mixing import Mixing
 from maskedmod.evaluate.finetune.options import options
 from maskedmod.evaluate.finetune.tokens import BEYOND, UNKNOWN, counts, encode_tokens, is_per_token, on_eligible
 from maskedmod.evaluate.labels import Labels
+from maskedmod.support.compat import repair_torchvision
 from maskedmod.tokens import Layout, Tokens
 from tests.evaluate.toy import Flat, encoder, recipe
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from maskedmod.cli import main
-from maskedmod.compat import require
 from maskedmod.errors import UserError
 from maskedmod.evaluate.finetune import lora
 from maskedmod.evaluate.finetune.options import options
@@ -19,6 +18,7 @@ from maskedmod.evaluate.finetune.saved import load_network
 from maskedmod.evaluate.finetune.trial import Work, _fit, answers, build, finetune
 from maskedmod.evaluate.labels import Labels
 from maskedmod.evaluate.metrics import measure
+from maskedmod.support.compat import require
 from tests.evaluate.toy import Flat, encoder, records, samples
 
 TRAIN, TEST = samples(96, 1), samples(48, 2)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 import maskedmod
 from maskedmod.apply import Seen
-from maskedmod.compat import repair_torchaudio, repair_torchvision
 from maskedmod.heads.lm import Lm
 from maskedmod.packing import positions
 from maskedmod.subword import train_subword
+from maskedmod.support.compat import repair_torchaudio, repair_torchvision
 from maskedmod.tokens import Layout, Tokens
 from maskedmod.zoo import Loaded
 from tests.conftest import parity_case

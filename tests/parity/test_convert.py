@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import maskedmod
-from maskedmod.compat import repair_torchaudio, repair_torchvision
+from maskedmod.support.compat import repair_torchaudio, repair_torchvision
 from maskedmod.zoo.verify import compare
 from tests.conftest import parity_case
 from tests.parity.golden import Golden, cases, golden, load_saved

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 import maskedmod
 from maskedmod.apply import Seen
-from maskedmod.compat import repair_torchaudio, repair_torchvision
 from maskedmod.errors import UserError
 from maskedmod.heads.lm import Lm
 from maskedmod.packing import positions
+from maskedmod.support.compat import repair_torchaudio, repair_torchvision
 from maskedmod.tokens import Layout, Tokens
 from maskedmod.zoo import Loaded
 from tests.conftest import parity_case

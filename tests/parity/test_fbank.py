@@ -15,9 +15,9 @@ from maskedmod.modalities.audio.fbank import triangles
 from safetensors.torch import load_file
 from torch import Tensor
 
-from maskedmod.compat import require
 from maskedmod.context import Context
 from maskedmod.modality import Record
+from maskedmod.support.compat import require
 from tests.conftest import parity_case, shared
 
 BEATS: dict[str, Any] = {

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from maskedmod.build import build_model
-from maskedmod.compat import repair_torchaudio, repair_torchvision
 from maskedmod.config import resolve
+from maskedmod.support.compat import repair_torchaudio, repair_torchvision
 from tests.conftest import parity_case
 
 repair_torchvision()

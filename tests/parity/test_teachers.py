@@ -10,7 +10,7 @@ import torch
 
 import maskedmod
 from maskedmod.apply import Seen
-from maskedmod.compat import repair_torchaudio, repair_torchvision
+from maskedmod.support.compat import repair_torchaudio, repair_torchvision
 from tests.conftest import parity_case
 from tests.parity.golden import agree, encode, load_saved
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from maskedmod.compat import repair_torchvision
+from maskedmod.support.compat import repair_torchvision
 from tests.conftest import parity_case
 from tests.parity.golden import agree, encode, load_saved
 

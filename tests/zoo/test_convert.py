@@ -11,8 +11,8 @@ import yaml
 
 import maskedmod
 from maskedmod.cli import main
-from maskedmod.compat import repair_torchaudio, repair_torchvision
 from maskedmod.errors import UserError
+from maskedmod.support.compat import repair_torchaudio, repair_torchvision
 from maskedmod.train import checkpoint
 from maskedmod.zoo.convert import convert, push
 from maskedmod.zoo.verify import compare

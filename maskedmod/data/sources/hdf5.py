@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from maskedmod.compat import require
 from maskedmod.data.sources import VALIDATION, Records, Source, Split, expanded, split_by_hash
 from maskedmod.errors import UserError
 from maskedmod.modality import Modality, Record
+from maskedmod.support.compat import require
 
 ENDINGS = (".h5", ".hdf5", ".hdf")
 

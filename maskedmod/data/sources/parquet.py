@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from maskedmod.compat import require
 from maskedmod.data.columns import cell, label_column, signal_column
 from maskedmod.data.sources import VALIDATION, Records, Source, Split, expanded, split_by_hash
 from maskedmod.errors import UserError
 from maskedmod.modality import Modality, Record
+from maskedmod.support.compat import require
 
 CACHE_BYTES = 1 << 29
 """Decoded row groups that one process keeps at most."""

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskedmod.compat import require
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.chosen import Chosen
@@ -29,6 +28,7 @@ from maskedmod.evaluate.prepare import RANDOM, RAW, TRAINED, Settings, Survey, s
 from maskedmod.evaluate.probe import Known
 from maskedmod.evaluate.result import Result, Row
 from maskedmod.evaluate.splits import Trial, digest
+from maskedmod.support.compat import require
 from maskedmod.train.folder import write
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from maskedmod.compat import require
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.finetune.classifier import Classifier
 from maskedmod.evaluate.finetune.options import Options
+from maskedmod.support.compat import require
 
 ADAPTER = "adapter"
 """Folder of the adapter, which ``peft.PeftModel.from_pretrained(encoder, folder)`` reads."""

@@ -1,0 +1,1 @@
+"""Small helpers that know nothing of models: versions of other libraries, lazy names, strict JSON, sizes, devices."""
