@@ -9,7 +9,7 @@ from pathlib import Path
 
 from maskedmod import catalog, checkpoints, recipe_file, schema
 from maskedmod.config import SCALARS
-from maskedmod.model import Objective
+from maskedmod.core.model import Objective
 from maskedmod.train.settings import TrainSettings
 
 HERE = Path(__file__).resolve().parent

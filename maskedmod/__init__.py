@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for editors and type checkers
     from maskedmod.api.create import create
-    from maskedmod.model import MaskedModel
+    from maskedmod.core.model import MaskedModel
     from maskedmod.zoo.load import load
 
 __version__ = "0.1.0"
@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "load": ("maskedmod.zoo", "load"),
     "create": ("maskedmod.api.create", "create"),
-    "MaskedModel": ("maskedmod.model", "MaskedModel"),
+    "MaskedModel": ("maskedmod.core.model", "MaskedModel"),
 }
 __all__ = ["__version__", "create", "load", "MaskedModel"]
 

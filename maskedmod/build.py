@@ -10,13 +10,13 @@ from maskedmod.errors import UserError, one_line
 from maskedmod.layering import INNER, chosen
 
 if TYPE_CHECKING:
+    from maskedmod.core.modality import Modality
+    from maskedmod.core.model import MaskedModel, Objective
+    from maskedmod.core.tokens import Spec
     from maskedmod.encoders import Encoder
     from maskedmod.masks import Mask
-    from maskedmod.modality import Modality
-    from maskedmod.model import MaskedModel, Objective
     from maskedmod.optimizers import Optimizer
     from maskedmod.teachers import Teacher
-    from maskedmod.tokens import Spec
     from maskedmod.train.settings import TrainSettings
 
 
@@ -50,7 +50,7 @@ def build_model(tree: dict[str, Any], modality: Modality | None = None) -> Maske
 
     Order: modality -> encoder -> teacher -> mask -> for each objective target, head, loss.
     """
-    from maskedmod.model import Blocks, MaskedModel
+    from maskedmod.core.model import Blocks, MaskedModel
 
     modality = modality if modality is not None else build_modality(tree)
     spec = modality.spec
@@ -97,7 +97,7 @@ def _objectives(tree: dict[str, Any], spec: Spec) -> dict[str, Objective]:
 
 
 def _objective(name: str, node: dict[str, Any], spec: Spec, optimizers: set[str]) -> Objective:
-    from maskedmod.model import Objective
+    from maskedmod.core.model import Objective
 
     for slot in INNER:
         if slot not in node:

@@ -7,10 +7,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from maskedmod.apply import Seen
+from maskedmod.core.apply import Seen
+from maskedmod.core.tokens import Tokens
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.errors import UserError
-from maskedmod.tokens import Tokens
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from maskedmod.modality import Ticks
+from maskedmod.core.modality import Ticks
 
 INK, SOFT, PAPER, RULE = (22, 27, 34), (98, 106, 115), (255, 255, 255), (222, 226, 230)
 BLOCK_COLOURS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (213, 94, 0), (86, 180, 233))

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from maskedmod.apply import Seen, apply
 from maskedmod.build import build_mask, build_modality, build_model
-from maskedmod.context import Context, View
-from maskedmod.model import MaskedModel
-from maskedmod.tokens import Latent, Tokens
+from maskedmod.core.apply import Seen, apply
+from maskedmod.core.context import Context, View
+from maskedmod.core.model import MaskedModel
+from maskedmod.core.tokens import Latent, Tokens
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from maskedmod.modality import Modality
-from maskedmod.tokens import Tokens
+from maskedmod.core.modality import Modality
+from maskedmod.core.tokens import Tokens
 
 
 def broken_packing(t: Tokens, modality: Modality, data: Sequence[Any]) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskedmod.core.tokens import Tokens
 from maskedmod.drawing import Stage, grid_picture, paint_blocks, paint_heat, token_map
 from maskedmod.reconstruction import Reconstruction
-from maskedmod.tokens import Tokens
 
 
 def save_grid(

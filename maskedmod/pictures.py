@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import BadSample, Modality, Record, changes
+from maskedmod.core.model import MaskedModel, Objective
 from maskedmod.errors import UserError, one_line
-from maskedmod.modality import BadSample, Modality, Record, changes
-from maskedmod.model import MaskedModel, Objective
 from maskedmod.picture_grid import save_grid
 from maskedmod.reconstruction import Reconstruction, reconstruct
 

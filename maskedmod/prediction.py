@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context, Step
-from maskedmod.model import MaskedModel, Objective
+from maskedmod.core.context import Context, Step
+from maskedmod.core.model import MaskedModel, Objective
+from maskedmod.core.tokens import Tokens
 from maskedmod.reconstruction import difference, masked_step, scatter, target_sets, target_weight, weighted_mean
-from maskedmod.tokens import Tokens
 
 
 @dataclass

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context, Step, View, step_seed
-from maskedmod.modality import Modality
-from maskedmod.model import MaskedModel, Objective
-from maskedmod.tokens import VISIBLE, Tokens, Where
+from maskedmod.core.context import Context, Step, View, step_seed
+from maskedmod.core.modality import Modality
+from maskedmod.core.model import MaskedModel, Objective
+from maskedmod.core.tokens import VISIBLE, Tokens, Where
 
 
 @dataclass

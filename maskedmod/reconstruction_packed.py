@@ -7,10 +7,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from maskedmod.context import Step
-from maskedmod.model import Objective
+from maskedmod.core.context import Step
+from maskedmod.core.model import Objective
+from maskedmod.core.tokens import VISIBLE, Latent, Tokens, Where
 from maskedmod.reconstruction import Reconstruction
-from maskedmod.tokens import VISIBLE, Latent, Tokens, Where
 
 
 def predict_packed(objective: Objective, name: str, step: Step, at: str) -> Reconstruction:

@@ -59,7 +59,7 @@ def block(slot: str, node: dict[str, Any], where: str = "", modality: str | None
 
 def objective_options(node: dict[str, Any], where: str) -> dict[str, Any]:
     """Typed weight, sign, optimizer, region and views of an objective."""
-    from maskedmod.model import Objective
+    from maskedmod.core.model import Objective
 
     return typed(Objective, {key: value for key, value in node.items() if key not in INNER}, where, skip=len(INNER))
 
@@ -82,7 +82,7 @@ def _complete_block(slot: str, node: dict[str, Any], where: str, modality: str |
 
 
 def _complete_objective(name: str, node: dict[str, Any]) -> dict[str, Any]:
-    from maskedmod.model import Objective
+    from maskedmod.core.model import Objective
 
     where = f"objectives.{name}"
     for slot in INNER:

@@ -20,15 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context
-from maskedmod.modality import BadSample, Modality, Panel, Record
+from maskedmod.core.context import Context
+from maskedmod.core.modality import BadSample, Modality, Panel, Record
+from maskedmod.core.tokens import Tokens
 from maskedmod.packing_check import broken_packing
 from maskedmod.support.compare import matches, same
-from maskedmod.tokens import Tokens
 
 
 class ContractError(AssertionError):
-    """A promise of ``maskedmod.modality.Modality`` that an adapter does not keep."""
+    """A promise of ``maskedmod.core.modality.Modality`` that an adapter does not keep."""
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from maskedmod.modality import Modality, Record
+from maskedmod.core.modality import Modality, Record
 from maskedmod.testing import CHECKS, ContractError, Sample, check_modality, prepare_sample
 
 THIRD_PARTY = Path(__file__).parent / "thirdparty"

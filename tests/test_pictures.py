@@ -11,22 +11,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context, Step, View
+from maskedmod.core.context import Context, Step, View
+from maskedmod.core.masking import from_lists
+from maskedmod.core.modality import Modality, Record
+from maskedmod.core.model import Blocks, MaskedModel, Objective
+from maskedmod.core.tokens import MaskSet, Tokens, Where, take
 from maskedmod.drawing import token_map
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.heads import Head
 from maskedmod.heads.mae_decoder import MaeDecoder
 from maskedmod.losses.regression import Regression
-from maskedmod.masking import from_lists
 from maskedmod.masks import Mask
 from maskedmod.masks.random import Random
-from maskedmod.modality import Modality, Record
-from maskedmod.model import Blocks, MaskedModel, Objective
 from maskedmod.picture_grid import caption, save_grid, stages
 from maskedmod.reconstruction import reconstruct
 from maskedmod.targets import Target
 from maskedmod.targets.raw import Raw
-from maskedmod.tokens import MaskSet, Tokens, Where, take
 
 
 class Oracle(Head):

@@ -11,9 +11,9 @@ import torch
 from maskedmod import catalog, recipe_file
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Context, step_seed
+from maskedmod.core.context import Context, step_seed
+from maskedmod.core.model import MaskedModel
 from maskedmod.layering import chosen
-from maskedmod.model import MaskedModel
 
 SMALL = [
     "preset=demo",

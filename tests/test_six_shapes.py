@@ -11,8 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen
-from maskedmod.context import Context, Step, View
+from maskedmod.core.apply import Seen
+from maskedmod.core.context import Context, Step, View
+from maskedmod.core.modality import Modality
+from maskedmod.core.model import Blocks, MaskedModel, Objective
+from maskedmod.core.tokens import Latent, Layout, MaskSet, Relation, Spec, Tokens, Visibility, Where
 from maskedmod.encoders import Encoder
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.heads import Head
@@ -25,14 +28,11 @@ from maskedmod.losses.regression import Regression
 from maskedmod.masks import Mask
 from maskedmod.masks.multi_block import MultiBlock
 from maskedmod.masks.random import Random
-from maskedmod.modality import Modality
-from maskedmod.model import Blocks, MaskedModel, Objective
 from maskedmod.targets import Target
 from maskedmod.targets.feature import Feature
 from maskedmod.targets.raw import Raw
 from maskedmod.targets.token_ids import TokenIds
 from maskedmod.teachers.ema import Ema
-from maskedmod.tokens import Latent, Layout, MaskSet, Relation, Spec, Tokens, Visibility, Where
 
 WIDTH = 16
 

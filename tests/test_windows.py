@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from maskedmod import windows
 from maskedmod.build import build_encoder, build_modality
 from maskedmod.config import resolve
-from maskedmod.modality import Record
-from maskedmod.windows import encode, owners, starts
+from maskedmod.core.modality import Record
+from maskedmod.sequences import windows
+from maskedmod.sequences.windows import encode, owners, starts
 
 MOST, OVERLAP = 20, 8
 
@@ -58,7 +58,7 @@ def test_every_place_belongs_to_the_window_of_nearest_centre(length: int) -> Non
 
 @torch.no_grad()
 def test_short_sequences_are_as_the_encoder_alone_gives_them(parts: tuple[Any, Any]) -> None:
-    from maskedmod.apply import Seen
+    from maskedmod.core.apply import Seen
 
     encoder, modality = parts
     packed = tokens(modality, text(5), text(20, 1), text(1, 2))

@@ -7,11 +7,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from maskedmod.api.features import Pool, features
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Modality
+from maskedmod.core.tokens import Tokens
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError, one_line
-from maskedmod.modality import Modality
-from maskedmod.tokens import Tokens
 
 
 class Backbone(nn.Module):

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Modality
+from maskedmod.core.tokens import Latent, Tokens
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality
-from maskedmod.tokens import Latent, Tokens
-from maskedmod.windows import encode
+from maskedmod.sequences.windows import encode
 
 Pool = Literal["mean", "sum", "max", "mean_max", "cls", "none"]
 
@@ -52,7 +52,7 @@ class Features:
         return latent.tokens if valid is None else latent.tokens.masked_fill(~valid[..., None], float("nan"))
 
     def latent(self, encoder: Encoder, tokens: Tokens, modality: Modality) -> Latent:
-        """The tokens, and prefix tokens, of the chosen layer; see ``maskedmod.windows.encode``."""
+        """The tokens, and prefix tokens, of the chosen layer; see ``maskedmod.sequences.windows.encode``."""
         return encode(encoder, tokens, modality, self.layer)
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.masking import from_masked_rows, packed_from_masked
+from maskedmod.core.model import MaskedModel
+from maskedmod.core.tokens import MASKED, MaskSet, Tokens
 from maskedmod.errors import UserError
-from maskedmod.masking import from_masked_rows, packed_from_masked
 from maskedmod.masks import Mask
-from maskedmod.model import MaskedModel
-from maskedmod.tokens import MASKED, MaskSet, Tokens
 
 
 class Given(Mask):

@@ -11,9 +11,9 @@ import numpy as np
 from PIL.Image import Image as Picture
 from torch import Tensor
 
+from maskedmod.core.modality import BadSample, Modality, Record, changes
 from maskedmod.data.columns import cell
 from maskedmod.errors import UserError, one_line
-from maskedmod.modality import BadSample, Modality, Record, changes
 
 Wave: TypeAlias = tuple[np.ndarray[Any, Any] | Tensor, int]
 Sample: TypeAlias = str | Path | bytes | Picture | np.ndarray[Any, Any] | Tensor | Wave | Mapping[str, Any] | Record

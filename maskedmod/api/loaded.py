@@ -16,14 +16,14 @@ from maskedmod.api.backbone import Backbone
 from maskedmod.api.features import Features, Pool, device_of, features, tokens_of
 from maskedmod.api.given import Given, evaluating, mask_from_words, masked_by
 from maskedmod.api.inputs import Input
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Modality
+from maskedmod.core.model import MaskedModel
+from maskedmod.core.tokens import Tokens
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality
-from maskedmod.model import MaskedModel
 from maskedmod.prediction import Prediction, predict
 from maskedmod.reconstruction import Reconstruction, reconstruct
 from maskedmod.support.devices import told
-from maskedmod.tokens import Tokens
 
 if TYPE_CHECKING:
     import numpy as np

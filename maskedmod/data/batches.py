@@ -11,13 +11,13 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from maskedmod.context import step_seed
+from maskedmod.core.context import step_seed
+from maskedmod.core.modality import BadSample, Modality, Record
 from maskedmod.data.bad import Bad
 from maskedmod.data.budget import BudgetOrder
 from maskedmod.data.order import Order, Slot
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Modality, Record
 
 MOST_TRIES = 100
 """Replacements that are tried for one place before the data as a whole is called unusable."""

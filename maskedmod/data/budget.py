@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from maskedmod.context import step_seed
+from maskedmod.core.context import step_seed
 from maskedmod.data.order import Slot
 from maskedmod.errors import UserError
 

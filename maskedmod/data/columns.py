@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import Modality
 from maskedmod.errors import UserError, unknown
-from maskedmod.modality import Modality
 
 LABELS = ("label", "labels", "fine_label", "category", "class", "target")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import BadSample
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample
 
 Array = np.ndarray[Any, Any]
 

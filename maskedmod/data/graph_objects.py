@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import BadSample
 from maskedmod.data.graph import Graph, clean
 from maskedmod.errors import UserError, one_line
-from maskedmod.modality import BadSample
 
 FEATURE, LABEL = "x", "y"
 """Node attributes of a NetworkX graph that are its values (a list of numbers) and, by default, its label."""

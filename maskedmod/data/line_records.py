@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from maskedmod.core.modality import Modality, Record
 from maskedmod.data.sources import Records, Source, Split, expanded, split_by_hash
 from maskedmod.data.text_lines import TextFile, text_files
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality, Record
 
 Rest = Literal["none", "name", "label"]
 

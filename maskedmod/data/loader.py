@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from maskedmod.context import step_seed
+from maskedmod.core.context import step_seed
+from maskedmod.core.modality import Modality, Record
 from maskedmod.data.bad import BadLog, Policy
 from maskedmod.data.batches import Fetched, MapBatches, StreamBatches, Windows, patient_worker
 from maskedmod.data.budget import BudgetOrder, in_sequence, token_lengths
 from maskedmod.data.order import Order, Slot
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality, Record
 
 CROP_SEED = 2**31 - 1
 """Validation cuts a long sample at the same place in every run, whatever its seed."""

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import torch
 
-from maskedmod.context import step_seed
+from maskedmod.core.context import step_seed
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from maskedmod.context import step_seed
+from maskedmod.core.context import step_seed
+from maskedmod.core.modality import BadSample, Modality, Record
 from maskedmod.data.bad import Bad, BadLog
 from maskedmod.data.batches import read
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Modality, Record
 
 
 def measure(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
-from maskedmod.modality import Record
+from maskedmod.core.modality import Record
 
 
 class RecordStream(ABC):

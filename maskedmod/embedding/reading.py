@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from maskedmod.core.modality import BadSample, Modality, Record, changes
 from maskedmod.data.batches import patient_worker, read
 from maskedmod.data.sources import Records
 from maskedmod.embedding.inputs import from_place, parts_of
 from maskedmod.errors import one_line
-from maskedmod.modality import BadSample, Modality, Record, changes
 
 
 @dataclass(frozen=True)

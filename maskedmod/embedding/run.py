@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from maskedmod.api.features import Features, Pool, features, tokens_of
 from maskedmod.api.reading import reading
+from maskedmod.core.model import MaskedModel
 from maskedmod.data.sources import Records
 from maskedmod.data.stream import RecordStream
 from maskedmod.embedding import output as files
@@ -25,7 +26,6 @@ from maskedmod.embedding.parts import Part, Parts, put
 from maskedmod.embedding.ragged import RAGGED
 from maskedmod.embedding.reading import Portions, Read, Row, read_all
 from maskedmod.errors import UserError
-from maskedmod.model import MaskedModel
 
 PART_BYTES = 1 << 26
 """Features of one part at most, as long as it holds one batch."""

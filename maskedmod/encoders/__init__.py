@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from maskedmod.apply import Seen, Sees
-from maskedmod.tokens import Latent
+from maskedmod.core.apply import Seen, Sees
+from maskedmod.core.tokens import Latent
 
 
 class Encoder(nn.Module, ABC):

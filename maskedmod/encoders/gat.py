@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen, Sees
+from maskedmod.core.apply import Seen, Sees
+from maskedmod.core.tokens import Latent, Spec
 from maskedmod.encoders import Encoder
-from maskedmod.layers.gat import GatLayer, GatSettings
-from maskedmod.layers.graph_parts import Activation, NodeInput, NodeNorm, NodeRows, edges_of, part, thinned
-from maskedmod.tokens import Latent, Spec
+from maskedmod.layers.graphs.gat import GatLayer, GatSettings
+from maskedmod.layers.graphs.parts import Activation, NodeInput, NodeNorm, NodeRows, edges_of, part, thinned
 
 
 class Gat(Encoder):

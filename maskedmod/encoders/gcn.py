@@ -7,18 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from maskedmod.apply import Sees
-from maskedmod.layers.graph import Incoming, neighbour_sum
-from maskedmod.layers.graph_parts import (
-    Activation,
-    NodeNorm,
-    NodeRows,
-    make_activation,
-    make_node_norm,
-    projected,
-)
-from maskedmod.layers.node_network import NodeNetwork
-from maskedmod.tokens import Spec
+from maskedmod.core.apply import Sees
+from maskedmod.core.tokens import Spec
+from maskedmod.layers.graphs.messages import Incoming, neighbour_sum
+from maskedmod.layers.graphs.node_network import NodeNetwork
+from maskedmod.layers.graphs.parts import Activation, NodeNorm, NodeRows, make_activation, make_node_norm, projected
 
 
 class Gcn(NodeNetwork):

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen, Sees
+from maskedmod.core.apply import Seen, Sees
+from maskedmod.core.tokens import Latent, Spec
 from maskedmod.encoders import Encoder
-from maskedmod.layers.bond_gin import BondGin, Neighbourhood
-from maskedmod.layers.bonds import relation_of
 from maskedmod.layers.categories import CategoryEmbedding
-from maskedmod.tokens import Latent, Spec
+from maskedmod.layers.graphs.bond_gin import BondGin, Neighbourhood
+from maskedmod.layers.graphs.bonds import relation_of
 
 
 class GinBonds(Encoder):

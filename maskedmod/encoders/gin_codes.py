@@ -8,11 +8,11 @@ from typing import Literal
 
 from torch import nn
 
-from maskedmod.apply import Seen
+from maskedmod.core.apply import Seen
+from maskedmod.core.tokens import Latent, Spec
 from maskedmod.encoders import Encoder
 from maskedmod.encoders.gin_bonds import GinBonds
 from maskedmod.layers.codebook import ElementCodebook
-from maskedmod.tokens import Latent, Spec
 
 SLICES = ((0, 377), (378, 433), (434, 488), (489, 511))
 

@@ -8,12 +8,12 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import nn
 
-from maskedmod.apply import Seen
+from maskedmod.core.apply import Seen
+from maskedmod.core.tokens import Latent, Spec
 from maskedmod.encoders import Encoder
-from maskedmod.layers.graph_parts import edge_index_of
-from maskedmod.layers.graph_transformer import Centrality, GraphBlocks
+from maskedmod.layers.graphs.parts import edge_index_of
+from maskedmod.layers.graphs.transformer import Centrality, GraphBlocks
 from maskedmod.layers.init import Init, initialise
-from maskedmod.tokens import Latent, Spec
 
 
 class GraphTransformer(Encoder):

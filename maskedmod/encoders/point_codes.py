@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen, Sees
-from maskedmod.context import Context
+from maskedmod.core.apply import Seen, Sees
+from maskedmod.core.context import Context
+from maskedmod.core.schedules import Ramp, value
+from maskedmod.core.tokens import Latent, Spec
 from maskedmod.encoders import Encoder
-from maskedmod.layers.edge_convolution import EdgeConvolutions
-from maskedmod.schedules import Ramp, value
-from maskedmod.tokens import Latent, Spec
+from maskedmod.layers.points.edge_convolution import EdgeConvolutions
 
 
 class PointCodes(Encoder):

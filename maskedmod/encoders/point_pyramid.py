@@ -8,16 +8,16 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen, Sees
-from maskedmod.distances import squared_distances
+from maskedmod.core.apply import Seen, Sees
+from maskedmod.core.pyramid import Level, Pyramid, put_back
+from maskedmod.core.tokens import Latent, Layout, MaskSet, Spec, Tokens, take
 from maskedmod.encoders import Encoder
 from maskedmod.layers.attention import QkvBias, Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
-from maskedmod.layers.grouping import SetPool
 from maskedmod.layers.init import Init, initialise
+from maskedmod.layers.points.distances import squared_distances
+from maskedmod.layers.points.grouping import SetPool
 from maskedmod.layers.positions import PositionMlp
-from maskedmod.pyramid import Level, Pyramid, put_back
-from maskedmod.tokens import Latent, Layout, MaskSet, Spec, Tokens, take
 
 
 class PointPyramid(Encoder):

@@ -6,19 +6,12 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from maskedmod.apply import Sees
-from maskedmod.layers.graph import Incoming, neighbour_sum
-from maskedmod.layers.graph_parts import (
-    Activation,
-    NodeNorm,
-    NodeRows,
-    dropout,
-    make_activation,
-    make_node_norm,
-)
+from maskedmod.core.apply import Sees
+from maskedmod.core.tokens import Spec
+from maskedmod.layers.graphs.messages import Incoming, neighbour_sum
+from maskedmod.layers.graphs.node_network import NodeNetwork
+from maskedmod.layers.graphs.parts import Activation, NodeNorm, NodeRows, dropout, make_activation, make_node_norm
 from maskedmod.layers.linear import Linear
-from maskedmod.layers.node_network import NodeNetwork
-from maskedmod.tokens import Spec
 
 
 class Sage(NodeNetwork):

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen, Sees
+from maskedmod.core.apply import Seen, Sees
+from maskedmod.core.tokens import Latent, Spec, Tokens, Visibility, take
 from maskedmod.encoders import Encoder
 from maskedmod.layers.attention import QkvBias, Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
@@ -19,7 +20,6 @@ from maskedmod.layers.init import Init, initialise, rescale_by_depth
 from maskedmod.layers.positions import PositionMlp, Positions, Rotary, SinCos, Table, make_positions
 from maskedmod.layers.positions import RelativeBias as Relative
 from maskedmod.layers.token_dropout import TokenDropout
-from maskedmod.tokens import Latent, Spec, Tokens, Visibility, take
 
 ADDED = ("sincos", "learned", "frozen", "mlp")
 """Positions that are vectors added to tokens."""

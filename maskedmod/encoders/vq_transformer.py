@@ -9,14 +9,14 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import nn
 
-from maskedmod.apply import Seen
+from maskedmod.core.apply import Seen
+from maskedmod.core.tokens import Latent, Spec
 from maskedmod.encoders import Encoder
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.layers.attention import QkvBias
 from maskedmod.layers.ema_codebook import EmaCodebook
 from maskedmod.layers.init import Init, initialise
 from maskedmod.layers.positions import Positions
-from maskedmod.tokens import Latent, Spec
 
 OWN = ("vectors", "codes", "code_vectors")
 

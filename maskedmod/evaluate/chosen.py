@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import Record
 from maskedmod.errors import UserError
-from maskedmod.modality import Record
 
 
 class Chosen(Sequence[Record]):

@@ -10,13 +10,13 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Modality, Record, changes
+from maskedmod.core.tokens import Latent
 from maskedmod.data.bad import BadLog
 from maskedmod.data.loader import Loader
 from maskedmod.errors import UserError, one_line
-from maskedmod.modality import Modality, Record, changes
-from maskedmod.tokens import Latent
-from maskedmod.windows import encode
+from maskedmod.sequences.windows import encode
 
 Pool = Literal["mean", "sum", "max", "mean_max", "cls", "both", "axis", "grid"]
 POOLS = get_args(Pool)

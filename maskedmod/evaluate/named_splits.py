@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import BadSample, Modality, Record
 from maskedmod.errors import UserError, unknown
 from maskedmod.evaluate.grouped import Parts, grouped_parts, random_parts
 from maskedmod.evaluate.splits import Trial, digest
-from maskedmod.modality import BadSample, Modality, Record
 
 
 def check_split(name: str, modality: Modality) -> None:

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from maskedmod.api.reading import reading
 from maskedmod.build import build_encoder
+from maskedmod.core.modality import Modality
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import POOLS, Pool, Reader, encoder_reader
 from maskedmod.evaluate.table import Table, read_table
 from maskedmod.evaluate.token_table import raw_token_reader, token_reader
-from maskedmod.modality import Modality
 from maskedmod.support.devices import check
 from maskedmod.zoo.load import Loaded, load
 

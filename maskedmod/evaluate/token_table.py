@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import BadSample, Modality, Record
 from maskedmod.data.batches import read
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import Features, Reader
@@ -18,8 +19,7 @@ from maskedmod.evaluate.finetune.tokens import counts, labelled
 from maskedmod.evaluate.grouped import random_parts
 from maskedmod.evaluate.named_splits import whole
 from maskedmod.evaluate.splits import Trial
-from maskedmod.modality import BadSample, Modality, Record
-from maskedmod.windows import encode
+from maskedmod.sequences.windows import encode
 
 if TYPE_CHECKING:
     from maskedmod.evaluate.prepare import Settings

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Where, take
 from maskedmod.encoders import Encoder
-from maskedmod.tokens import Where, take
 
 
 class Head(nn.Module, ABC):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Spec, Where
 from maskedmod.heads import Head
-from maskedmod.layers.bond_gin import BondGin, Neighbourhood
-from maskedmod.layers.bonds import relation_of
-from maskedmod.tokens import Spec, Where
+from maskedmod.layers.graphs.bond_gin import BondGin, Neighbourhood
+from maskedmod.layers.graphs.bonds import relation_of
 
 
 class BondDecoder(Head):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Spec, Where, take
 from maskedmod.heads import Head
 from maskedmod.layers.attention import Who
 from maskedmod.layers.block import Block, BlockSettings
 from maskedmod.layers.init import Init, initialise
-from maskedmod.tokens import Spec, Where, take
 
 
 class ClassAggregation(Head):

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Spec, Where, take
 from maskedmod.encoders import Encoder
 from maskedmod.heads import Head
 from maskedmod.layers.block import BlockSettings
 from maskedmod.layers.cross_attention import CrossBlock
 from maskedmod.layers.init import Init, initialise
 from maskedmod.layers.positions import PositionMlp
-from maskedmod.tokens import Spec, Where, take
 
 
 class CrossDecoder(Head):

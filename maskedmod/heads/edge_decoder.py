@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Spec, Where
 from maskedmod.heads import Head
 from maskedmod.layers.linear import Linear
 from maskedmod.masks.edges import hidden_edges
-from maskedmod.tokens import Spec, Where
 
 
 class EdgeDecoder(Head):

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskedmod.context import Context, View
+from maskedmod.core.context import Context, View
+from maskedmod.core.tokens import Spec, Where
 from maskedmod.heads import Head
 from maskedmod.masks.generation import Generated, generated
-from maskedmod.tokens import Spec, Where
 
 
 class EdgeMatch(Head):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Spec, Where
 from maskedmod.heads import Head
-from maskedmod.layers.bonds import bonds_of, relation_of
-from maskedmod.tokens import Spec, Where
+from maskedmod.layers.graphs.bonds import bonds_of, relation_of
 
 
 class EdgeSum(Head):

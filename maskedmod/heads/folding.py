@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Spec, Where, take
 from maskedmod.heads import Head
-from maskedmod.layers.edge_convolution import EdgeConvolutions
-from maskedmod.layers.grouping import each
 from maskedmod.layers.linear import Linear
-from maskedmod.tokens import Spec, Where, take
+from maskedmod.layers.points.edge_convolution import EdgeConvolutions
+from maskedmod.layers.points.grouping import each
 
 SIDE, REACH = 2, 0.05
 """Every coarse point becomes a patch of SIDE x SIDE points between -REACH and REACH."""

@@ -7,13 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Spec, Where
 from maskedmod.encoders.gin import GinLayer
 from maskedmod.heads import Head
-from maskedmod.layers.gat import GatLayer, GatSettings
-from maskedmod.layers.graph_parts import Activation, NodeNorm, edges_of
+from maskedmod.layers.graphs.gat import GatLayer, GatSettings
+from maskedmod.layers.graphs.parts import Activation, NodeNorm, edges_of
 from maskedmod.layers.linear import Linear
-from maskedmod.tokens import Spec, Where
 
 
 class GraphDecoder(Head):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Spec, Where
 from maskedmod.heads import Head
-from maskedmod.layers.graph_parts import edge_index_of
-from maskedmod.layers.graph_transformer import Centrality, GraphBlocks
+from maskedmod.layers.graphs.parts import edge_index_of
+from maskedmod.layers.graphs.transformer import Centrality, GraphBlocks
 from maskedmod.layers.init import Init, initialise
 from maskedmod.layers.linear import Linear
-from maskedmod.tokens import Spec, Where
 
 
 class GraphTransformerDecoder(Head):

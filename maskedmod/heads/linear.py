@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Spec, Where
 from maskedmod.heads import Head, encoded_at
 from maskedmod.layers.init import Init, initialise
 from maskedmod.layers.linear import Linear as Dense
-from maskedmod.tokens import Spec, Where
 
 
 class Linear(Head):

@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Spec, Where
 from maskedmod.encoders import Encoder
 from maskedmod.heads import Head, encoded_at
 from maskedmod.layers.block import make_norm
 from maskedmod.layers.ids import IdEmbedding
 from maskedmod.layers.init import Init, initialise
 from maskedmod.layers.linear import Linear, linear
-from maskedmod.tokens import Spec, Where
 
 
 class Lm(Head):

@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Spec, Where, take
 from maskedmod.heads import Head
 from maskedmod.layers.attention import QkvBias, Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
@@ -15,7 +16,6 @@ from maskedmod.layers.init import Init, initialise, rescale_by_depth
 from maskedmod.layers.linear import Linear
 from maskedmod.layers.positions import make_positions
 from maskedmod.layers.windows import WindowBlock
-from maskedmod.tokens import Spec, Where, take
 
 
 class MaeDecoder(Head):

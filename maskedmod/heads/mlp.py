@@ -6,12 +6,12 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Spec, Where
 from maskedmod.heads import Head, encoded_at
 from maskedmod.layers.block import make_norm
 from maskedmod.layers.init import Init, initialise
 from maskedmod.layers.linear import Linear
-from maskedmod.tokens import Spec, Where
 
 
 class Mlp(Head):

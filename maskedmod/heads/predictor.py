@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Spec, Where
 from maskedmod.heads import Head, encoded_at
-from maskedmod.tokens import Spec, Where
 
 
 class Predictor(Head):

@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.pyramid import Pyramid, put_back
+from maskedmod.core.tokens import Spec, Where, take
 from maskedmod.heads import Head
 from maskedmod.layers.attention import QkvBias, Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
-from maskedmod.layers.grouping import each, interpolate
 from maskedmod.layers.init import Init, initialise
+from maskedmod.layers.points.grouping import each, interpolate
 from maskedmod.layers.positions import PositionMlp
-from maskedmod.pyramid import Pyramid, put_back
-from maskedmod.tokens import Spec, Where, take
 
 
 class PyramidDecoder(Head):

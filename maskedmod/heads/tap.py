@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from maskedmod.context import View
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Spec, Where, take
 from maskedmod.heads import Head
-from maskedmod.tokens import Spec, Where, take
 
 
 class Tap(Head):

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskedmod.core.tokens import Layout
 from maskedmod.layers.linear import Linear, linear
 from maskedmod.layers.linear_attention import LinearKernel
-from maskedmod.tokens import Layout
 
 QkvBias = Literal["all", "none", "qv"]
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
 
 LLOYD = 10
 """Rounds of k-means on the first batch, as in the released code of BEiT v2."""

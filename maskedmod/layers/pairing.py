@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from maskedmod.tokens import Layout
+from maskedmod.core.tokens import Layout
 
 
 def partners(index: Tensor, layout: Layout) -> Tensor:

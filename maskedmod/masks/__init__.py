@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 
 from torch import nn
 
-from maskedmod.context import Context
-from maskedmod.tokens import MaskSet, Tokens
+from maskedmod.core.context import Context
+from maskedmod.core.tokens import MaskSet, Tokens
 
 
 class Mask(nn.Module, ABC):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from maskedmod.context import Context
-from maskedmod.layers.bonds import hide_bonds
-from maskedmod.masking import packed_from_masked, smallest
+from maskedmod.core.context import Context
+from maskedmod.core.masking import packed_from_masked, smallest
+from maskedmod.core.tokens import MaskSet, Spec, Tokens
+from maskedmod.layers.graphs.bonds import hide_bonds
 from maskedmod.masks import Mask
-from maskedmod.tokens import MaskSet, Spec, Tokens
 
 
 class Atoms(Mask):

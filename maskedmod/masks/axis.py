@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from maskedmod.context import Context
-from maskedmod.masking import Count, from_masked, from_masked_rows, from_noise, masked_count
+from maskedmod.core.context import Context
+from maskedmod.core.masking import Count, from_masked, from_masked_rows, from_noise, masked_count
+from maskedmod.core.tokens import MaskSet, Spec, Tokens
 from maskedmod.masks import Mask
-from maskedmod.tokens import MaskSet, Spec, Tokens
 
 
 class Axis(Mask):

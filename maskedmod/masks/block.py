@@ -7,10 +7,10 @@ import math
 import numpy as np
 import torch
 
-from maskedmod.context import Context
-from maskedmod.masking import from_masked, from_masked_rows
+from maskedmod.core.context import Context
+from maskedmod.core.masking import from_masked, from_masked_rows
+from maskedmod.core.tokens import MaskSet, Spec, Tokens
 from maskedmod.masks import Mask
-from maskedmod.tokens import MaskSet, Spec, Tokens
 
 
 class Block(Mask):

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context
-from maskedmod.layers.edges import Pairs, apart, pairs_of
+from maskedmod.core.context import Context
+from maskedmod.core.tokens import MaskSet, Relation, Spec, Tokens
+from maskedmod.layers.graphs.edges import Pairs, apart, pairs_of
 from maskedmod.masks import Mask
-from maskedmod.tokens import MaskSet, Relation, Spec, Tokens
 
 
 @dataclass

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context
-from maskedmod.layers.bonds import relation_of
+from maskedmod.core.context import Context
+from maskedmod.core.tokens import PREDICT, VISIBLE, Layout, MaskSet, Relation, Spec, Tokens
+from maskedmod.layers.graphs.bonds import relation_of
 from maskedmod.masks import Mask
-from maskedmod.tokens import PREDICT, VISIBLE, Layout, MaskSet, Relation, Spec, Tokens
 
 
 @dataclass

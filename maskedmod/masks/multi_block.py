@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-from maskedmod.context import Context
-from maskedmod.masking import from_lists
+from maskedmod.core.context import Context
+from maskedmod.core.masking import from_lists
+from maskedmod.core.tokens import MaskSet, Spec, Tokens
 from maskedmod.masks import Mask
-from maskedmod.tokens import MaskSet, Spec, Tokens
 
 
 class MultiBlock(Mask):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context
-from maskedmod.masking import Count, from_masked, from_noise
+from maskedmod.core.context import Context
+from maskedmod.core.masking import Count, from_masked, from_noise
+from maskedmod.core.pyramid import Pyramid, PyramidMask, seen_below
+from maskedmod.core.tokens import MaskSet, Spec, Tokens
 from maskedmod.masks import Mask
-from maskedmod.pyramid import Pyramid, PyramidMask, seen_below
-from maskedmod.tokens import MaskSet, Spec, Tokens
 
 
 class MultiScale(Mask):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from maskedmod.context import Context
-from maskedmod.masking import Count, from_noise
+from maskedmod.core.context import Context
+from maskedmod.core.masking import Count, from_noise
+from maskedmod.core.schedules import Ramp, value
+from maskedmod.core.tokens import MaskSet, Spec, Tokens
 from maskedmod.masks import Mask
 from maskedmod.masks.random import RatioSampler
-from maskedmod.schedules import Ramp, value
-from maskedmod.tokens import MaskSet, Spec, Tokens
 
 
 class Neighborhood(Mask):

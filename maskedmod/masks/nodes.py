@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context
-from maskedmod.masking import packed_from_masked
+from maskedmod.core.context import Context
+from maskedmod.core.masking import packed_from_masked
+from maskedmod.core.tokens import KEPT, MASKED, RANDOM, MaskSet, Spec, Tokens
 from maskedmod.masks import Mask
-from maskedmod.tokens import KEPT, MASKED, RANDOM, MaskSet, Spec, Tokens
 
 
 @dataclass

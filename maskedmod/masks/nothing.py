@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.tokens import DROPPED, VISIBLE, MaskSet, Spec, Tokens
 from maskedmod.masks import Mask
-from maskedmod.tokens import DROPPED, VISIBLE, MaskSet, Spec, Tokens
 
 
 class Nothing(Mask):

@@ -9,13 +9,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context
-from maskedmod.corruption import Corruption
+from maskedmod.core.context import Context
+from maskedmod.core.masking import Count, from_masked_rows, from_noise, ignore_some, masked_counts, packed_from_masked, smallest
+from maskedmod.core.schedules import Ramp, value
+from maskedmod.core.tokens import MaskSet, Spec, Tokens
+from maskedmod.layers.corruption import Corruption
 from maskedmod.layers.positions import flat_index
-from maskedmod.masking import Count, from_masked_rows, from_noise, ignore_some, masked_counts, packed_from_masked, smallest
 from maskedmod.masks import Mask
-from maskedmod.schedules import Ramp, value
-from maskedmod.tokens import MaskSet, Spec, Tokens
 
 
 @dataclass(frozen=True)

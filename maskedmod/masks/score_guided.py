@@ -7,10 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context
-from maskedmod.masking import Count, from_noise
+from maskedmod.core.context import Context
+from maskedmod.core.masking import Count, from_noise
+from maskedmod.core.tokens import MaskSet, Spec, Tokens
 from maskedmod.masks import Mask
-from maskedmod.tokens import MaskSet, Spec, Tokens
 
 
 class ScoreGuided(Mask):

@@ -8,11 +8,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context
-from maskedmod.corruption import Corruption
-from maskedmod.masking import Count, from_masked_rows, masked_counts, packed_from_masked, smallest
+from maskedmod.core.context import Context
+from maskedmod.core.masking import Count, from_masked_rows, masked_counts, packed_from_masked, smallest
+from maskedmod.core.tokens import MaskSet, Spec, Tokens
+from maskedmod.layers.corruption import Corruption
 from maskedmod.masks import Mask
-from maskedmod.tokens import MaskSet, Spec, Tokens
 
 
 class Span(Mask):

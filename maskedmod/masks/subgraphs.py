@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context
-from maskedmod.masking import Count, masked_counts, packed_from_masked, smallest
+from maskedmod.core.context import Context
+from maskedmod.core.masking import Count, masked_counts, packed_from_masked, smallest
+from maskedmod.core.tokens import MaskSet, Spec, Tokens
 from maskedmod.masks import Mask
 from maskedmod.masks.edges import relation_of
-from maskedmod.tokens import MaskSet, Spec, Tokens
 
 
 class Subgraphs(Mask):

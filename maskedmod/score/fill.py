@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from maskedmod.api.given import evaluating
+from maskedmod.core.modality import BadSample, Record
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Record
 from maskedmod.score.likelihood import Likelihood, Look
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from maskedmod.alphabet import Alphabet
+from maskedmod.core.alphabet import Alphabet
 from maskedmod.errors import UserError
 
 

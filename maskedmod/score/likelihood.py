@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maskedmod.alphabet import Alphabet
 from maskedmod.api.features import device_of
-from maskedmod.apply import Seen
-from maskedmod.context import View
+from maskedmod.core.alphabet import Alphabet
+from maskedmod.core.apply import Seen
+from maskedmod.core.context import View
+from maskedmod.core.masking import packed_from_masked
+from maskedmod.core.modality import Modality
+from maskedmod.core.model import MaskedModel, Objective
+from maskedmod.core.tokens import Layout, Tokens, Where
 from maskedmod.errors import UserError
-from maskedmod.masking import packed_from_masked
-from maskedmod.modality import Modality
-from maskedmod.model import MaskedModel, Objective
-from maskedmod.packing import eligible_of, positions
+from maskedmod.sequences.packing import eligible_of, positions
 from maskedmod.targets.token_ids import TokenIds
-from maskedmod.tokens import Layout, Tokens, Where
 
 BATCH_TOKENS = 1 << 12
 """Tokens that are encoded at a time; memory grows with them."""

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from maskedmod.api import inputs
 from maskedmod.api.given import evaluating
+from maskedmod.core.modality import BadSample, Record, changes
 from maskedmod.errors import UserError, unknown
-from maskedmod.modality import BadSample, Record, changes
 from maskedmod.score import methods
 from maskedmod.score.letters import Letters
 from maskedmod.score.likelihood import BATCH_TOKENS, Likelihood

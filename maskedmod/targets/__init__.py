@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from maskedmod.context import Step, View
-from maskedmod.tokens import Where
+from maskedmod.core.context import Step, View
+from maskedmod.core.tokens import Where
 
 
 class Target(nn.Module, ABC):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from maskedmod.context import Step
-from maskedmod.layers.bonds import bonds_of, relation_of
+from maskedmod.core.context import Step
+from maskedmod.core.tokens import Spec, Where
+from maskedmod.layers.graphs.bonds import bonds_of, relation_of
 from maskedmod.targets import Target
-from maskedmod.tokens import Spec, Where
 
 
 class EdgeIds(Target):

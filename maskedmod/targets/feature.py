@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskedmod.context import Step
+from maskedmod.core.context import Step
+from maskedmod.core.tokens import Latent, Spec, Where, take
 from maskedmod.targets import Target
-from maskedmod.tokens import Latent, Spec, Where, take
 
 Norm = Literal["none", "layer", "instance", "l2"]
 

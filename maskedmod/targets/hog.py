@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskedmod.context import Step
+from maskedmod.core.context import Step
+from maskedmod.core.tokens import Spec, Where, take
 from maskedmod.targets import Target
-from maskedmod.tokens import Spec, Where, take
 
 
 class Hog(Target):

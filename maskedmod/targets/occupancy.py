@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from maskedmod.context import Step
-from maskedmod.distances import farthest_points, squared_distances
+from maskedmod.core.context import Step
+from maskedmod.core.tokens import Spec, Where, take
+from maskedmod.layers.points.distances import farthest_points, squared_distances
 from maskedmod.targets import Target
-from maskedmod.tokens import Spec, Where, take
 
 
 class Occupancy(Target):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from maskedmod.context import Step, View
+from maskedmod.core.context import Step, View
+from maskedmod.core.tokens import Spec, Where, take
 from maskedmod.targets import Target
-from maskedmod.tokens import Spec, Where, take
 
 
 class Points(Target):

@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from maskedmod.context import Step, View
+from maskedmod.core.context import Step, View
+from maskedmod.core.tokens import Spec, Where, take
 from maskedmod.targets import Target
-from maskedmod.tokens import Spec, Where, take
 
 
 class Raw(Target):

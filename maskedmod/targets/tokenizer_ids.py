@@ -6,9 +6,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from maskedmod.context import Step
+from maskedmod.core.context import Step
+from maskedmod.core.tokens import Spec, Where, take
 from maskedmod.targets import Target
-from maskedmod.tokens import Spec, Where, take
 
 
 class TokenizerIds(Target):

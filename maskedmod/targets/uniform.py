@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from maskedmod.context import Step
+from maskedmod.core.context import Step
+from maskedmod.core.tokens import Spec, Where
 from maskedmod.targets import Target
-from maskedmod.tokens import Spec, Where
 
 
 class Uniform(Target):

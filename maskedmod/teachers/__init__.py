@@ -8,10 +8,10 @@ from typing import Literal
 
 from torch import nn
 
-from maskedmod.apply import Seen
-from maskedmod.context import Context
-from maskedmod.modality import Modality
-from maskedmod.tokens import Latent
+from maskedmod.core.apply import Seen
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Modality
+from maskedmod.core.tokens import Latent
 
 
 class Teacher(nn.Module, ABC):

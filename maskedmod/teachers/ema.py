@@ -9,12 +9,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen
-from maskedmod.context import Context
+from maskedmod.core.apply import Seen
+from maskedmod.core.context import Context
+from maskedmod.core.schedules import Ramp, value
+from maskedmod.core.tokens import Latent, Spec
 from maskedmod.encoders import Encoder
-from maskedmod.schedules import Ramp, value
 from maskedmod.teachers import Teacher
-from maskedmod.tokens import Latent, Spec
 
 
 class Ema(Teacher):

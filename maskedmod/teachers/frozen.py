@@ -8,10 +8,10 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from maskedmod.apply import Seen
+from maskedmod.core.apply import Seen
+from maskedmod.core.tokens import Latent, Spec
 from maskedmod.encoders import Encoder
 from maskedmod.teachers import Teacher
-from maskedmod.tokens import Latent, Spec
 
 
 class Frozen(Teacher):

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskedmod.apply import Seen
+from maskedmod.core.apply import Seen
+from maskedmod.core.modality import Modality
+from maskedmod.core.tokens import Latent, Spec, Tokens
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality
 from maskedmod.teachers import Teacher
-from maskedmod.tokens import Latent, Spec, Tokens
 
 
 class Pretrained(Teacher):

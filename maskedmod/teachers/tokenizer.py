@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from maskedmod.apply import Seen
+from maskedmod.core.apply import Seen
+from maskedmod.core.tokens import Latent, Spec
 from maskedmod.encoders import Encoder
 from maskedmod.encoders.gin_codes import GinCodes
 from maskedmod.encoders.point_codes import PointCodes
@@ -13,7 +14,6 @@ from maskedmod.encoders.transformer import Transformer
 from maskedmod.encoders.vq_transformer import VqTransformer
 from maskedmod.layers.positions import PositionMlp
 from maskedmod.teachers import Teacher
-from maskedmod.tokens import Latent, Spec
 
 
 class Tokenizer(Teacher):

@@ -10,11 +10,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from maskedmod.context import Step, View
+from maskedmod.core.context import Step, View
+from maskedmod.core.model import MaskedModel, Objective
+from maskedmod.core.schedules import value
+from maskedmod.core.tokens import Where
 from maskedmod.errors import UserError
-from maskedmod.model import MaskedModel, Objective
-from maskedmod.schedules import value
-from maskedmod.tokens import Where
 from maskedmod.train.parallel import Parallel
 
 

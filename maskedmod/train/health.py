@@ -38,7 +38,7 @@ class Health:
         return self.every > 0 and (step in EARLY or step % self.every == 0 or step == self.total)
 
     def read(self, signs: Mapping[str, float]) -> list[str]:
-        """Findings in vital signs ``<objective>.<sign>`` (see ``maskedmod.health.vital_signs``)."""
+        """Findings in vital signs ``<objective>.<sign>`` (see ``maskedmod.core.health.vital_signs``)."""
         found = []
         for key, number in signs.items():
             objective, _, sign = key.rpartition(".")

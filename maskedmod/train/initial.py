@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from maskedmod.core.tokens import Spec
 from maskedmod.errors import UserError, unknown
 from maskedmod.layers.positions import RelativeBias, Table
-from maskedmod.tokens import Spec
 from maskedmod.zoo import fit
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from maskedmod.context import Context
-from maskedmod.model import MaskedModel
+from maskedmod.core.context import Context
+from maskedmod.core.model import MaskedModel
 from maskedmod.picture_grid import save_grid, stages
 from maskedmod.pictures import first_batch
 from maskedmod.reconstruction import Reconstruction, reconstruct

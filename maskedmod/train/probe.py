@@ -15,7 +15,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from maskedmod.context import Context, step_seed
+from maskedmod.core.context import Context, step_seed
+from maskedmod.core.health import alignment, feature_health
+from maskedmod.core.modality import BadSample, Modality
+from maskedmod.core.model import MaskedModel
 from maskedmod.data.batches import read
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
@@ -27,12 +30,9 @@ from maskedmod.evaluate.metrics import measure
 from maskedmod.evaluate.probe import Known
 from maskedmod.evaluate.splits import hold_out
 from maskedmod.featuremap import save_map
-from maskedmod.health import alignment, feature_health
-from maskedmod.modality import BadSample, Modality
-from maskedmod.model import MaskedModel
+from maskedmod.sequences.windows import encode as encode_whole
 from maskedmod.train.parallel import seed_all, to_device
 from maskedmod.train.settings import TrainSettings
-from maskedmod.windows import encode as encode_whole
 
 PROBE_SEED = 2**31 - 2
 """Seed of the two sights of a sample that alignment compares: the same ones at every probe of every run."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
 
 
 class Trainable(Protocol):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from maskedmod.core.model import MaskedModel
 from maskedmod.errors import UserError
-from maskedmod.model import MaskedModel
 from maskedmod.train.folder import add_facts, open_run, write
 from maskedmod.train.initial import Start, start_from
 from maskedmod.train.parallel import Parallel, processes

@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import Context, step_seed
+from maskedmod.core.context import Context, step_seed
 from maskedmod.errors import UserError
 from maskedmod.optimizers import Optimizer
 from maskedmod.train.health import Health, save_batch

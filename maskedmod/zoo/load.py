@@ -12,9 +12,9 @@ from torch import Tensor
 
 from maskedmod.api.loaded import Loaded
 from maskedmod.checkpoints import entries
+from maskedmod.core.model import MaskedModel
 from maskedmod.errors import UserError
 from maskedmod.fetch import names
-from maskedmod.model import MaskedModel
 from maskedmod.zoo.layouts import Layout, find
 from maskedmod.zoo.mapping import Converted, convert
 from maskedmod.zoo.report import Report

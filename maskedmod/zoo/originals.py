@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from maskedmod.api.loaded import Loaded
 from maskedmod.checkpoints import WEIGHT_FILES
-from maskedmod.context import Context, Step
+from maskedmod.core.context import Context, Step
+from maskedmod.core.masking import from_masked, from_noise
+from maskedmod.core.tokens import Layout, MaskSet, Tokens
 from maskedmod.errors import UserError
 from maskedmod.layering import chosen
-from maskedmod.masking import from_masked, from_noise
-from maskedmod.packing import positions
+from maskedmod.sequences.packing import positions
 from maskedmod.support.compat import require
-from maskedmod.tokens import Layout, MaskSet, Tokens
 from maskedmod.zoo.export import export
 from maskedmod.zoo.verify import Pair, Stack
 from maskedmod.zoo.writers import meant
@@ -153,7 +153,7 @@ def _of_pictures(loaded: Loaded, image: Tensor, mask: MaskSet | None, head: bool
     """Our model on normalised pixels: the prediction of all patches, or features with the class token first."""
 
     def run() -> dict[str, Tensor]:
-        from maskedmod.apply import Seen, apply
+        from maskedmod.core.apply import Seen, apply
 
         model, ctx, batch = loaded.model, Context(training=False), {"pixels": image}
         tokens = model.modality.tokenize(batch)["main"]
@@ -173,7 +173,7 @@ def _of_ids(loaded: Loaded, ids: Tensor, head: bool) -> Callable[[], dict[str, T
     """Our model on one sequence, packed: the scores of all ids."""
 
     def run() -> dict[str, Tensor]:
-        from maskedmod.apply import Seen
+        from maskedmod.core.apply import Seen
 
         cu = torch.tensor([0, len(ids)], dtype=torch.int32)
         layout = Layout(cu_seqlens=cu, max_seqlen=len(ids))

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from maskedmod.build import build_modality, build_model
 from maskedmod.config import load_tree
+from maskedmod.core.model import MaskedModel
 from maskedmod.errors import UserError
-from maskedmod.model import MaskedModel
 from maskedmod.train import checkpoint
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import BadSample, Modality, Panel, Record
+from maskedmod.core.tokens import Layout, Spec, Tokens
 from maskedmod.errors import UserError
 from maskedmod.layers.linear import Linear
-from maskedmod.modality import BadSample, Modality, Panel, Record
-from maskedmod.tokens import Layout, Spec, Tokens
 
 from .fbank import FLOOR, Filterbank, Window, kaldi_fbank
 from .patches import Clips, Lattice, pair

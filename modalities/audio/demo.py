@@ -12,7 +12,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from maskedmod.modality import Record
+from maskedmod.core.modality import Record
 
 RATE = 16000
 SIZES = {"train": 512, "val": 64}

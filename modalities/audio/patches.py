@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskedmod.tokens import Tokens
+from maskedmod.core.tokens import Tokens
 
 
 def pair(name: str, size: int | tuple[int, int] | list[int]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from maskedmod.modality import Ticks
+from maskedmod.core.modality import Ticks
 
 from .fbank import Filterbank, to_mel
 

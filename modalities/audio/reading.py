@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from maskedmod.modality import BadSample, Record, altered
+from maskedmod.core.modality import BadSample, Record, altered
 
 from .resampling import resample
 

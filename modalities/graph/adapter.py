@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import BadSample, Modality, Panel, Record
+from maskedmod.core.token_statistics import token_statistics
+from maskedmod.core.tokens import Latent, Spec, Tokens
 from maskedmod.data import graph as data
 from maskedmod.data.graph_objects import apart
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Modality, Panel, Record
-from maskedmod.raw import token_statistics
-from maskedmod.tokens import Latent, Spec, Tokens
 
 from .packed import pack, unpack
 from .reading import graph_of, is_graph, ready, ready_whole

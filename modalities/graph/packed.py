@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.data.graph import Graph
-from maskedmod.packing import positions
-from maskedmod.tokens import Layout, Relation, Tokens
+from maskedmod.sequences.packing import positions
 
 
 def pack(graphs: Sequence[Graph]) -> dict[str, Any]:

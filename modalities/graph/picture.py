@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from maskedmod.modality import Panel
-from maskedmod.tokens import Tokens
+from maskedmod.core.modality import Panel
+from maskedmod.core.tokens import Tokens
 
 SIDE, MARGIN, DOT = 320, 16, 7
 MOST = 64

@@ -8,11 +8,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import BadSample, Modality, Panel, Record
+from maskedmod.core.tokens import Layout, Spec, Tokens
 from maskedmod.errors import UserError
 from maskedmod.layers.linear import Linear
-from maskedmod.modality import BadSample, Modality, Panel, Record
-from maskedmod.tokens import Layout, Spec, Tokens
 
 from .patches import pair, patchify, unpatchify
 from .picture import caption, pictures

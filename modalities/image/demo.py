@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image as Pillow
 
+from maskedmod.core.modality import Record
 from maskedmod.errors import UserError
-from maskedmod.modality import Record
 
 FOLDERS = {"skimage": "data", "sklearn": "datasets/images"}
 """Package -> folder of photographs inside it."""

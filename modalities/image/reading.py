@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 from torch import Tensor
 
-from maskedmod.modality import BadSample, altered
+from maskedmod.core.modality import BadSample, altered
 
 MODES = {1: ("L", "1"), 3: ("RGB",), 4: ("RGBA", "CMYK")}
 """Pillow's modes that have a number of channels already (1-bit images become 0 and 255)."""

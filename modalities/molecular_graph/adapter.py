@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Grouping, Modality, Panel, Record
+from maskedmod.core.tokens import Spec, Tokens
 from maskedmod.data.graph import Graph
 from maskedmod.layers.categories import CategoryEmbedding
-from maskedmod.modality import Grouping, Modality, Panel, Record
-from maskedmod.tokens import Spec, Tokens
 
 from ..graph.packed import pack, unpack
 from ..molecule.chemistry import fingerprints

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import BadSample, altered
 from maskedmod.data.graph import Graph, clean
-from maskedmod.modality import BadSample, altered
 
 Ids = tuple[int, ...]
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskedmod.modality import Panel
+from maskedmod.core.modality import Panel
+from maskedmod.core.tokens import Tokens
 from maskedmod.support.compat import require
-from maskedmod.tokens import Tokens
 
 from ..molecule.picture import drawn
 from .features import BONDS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from maskedmod.core.modality import BadSample, written
 from maskedmod.errors import one_line
-from maskedmod.modality import BadSample, written
 from maskedmod.support.compat import require
 
 from ..molecule.chemistry import canonical, parse

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskedmod.alphabet import Alphabet
-from maskedmod.context import Context
+from maskedmod.core.alphabet import Alphabet
+from maskedmod.core.context import Context
+from maskedmod.core.modality import BadSample, Grouping, Modality, Panel, Record, altered, written
+from maskedmod.core.tokens import Spec, Tokens
 from maskedmod.layers.ids import IdEmbedding
-from maskedmod.modality import BadSample, Grouping, Modality, Panel, Record, altered, written
-from maskedmod.packing import pack, unpack
-from maskedmod.subword import Subword, read_subword
-from maskedmod.tokens import Spec, Tokens
+from maskedmod.sequences.packing import pack, unpack
+from maskedmod.sequences.subword import Subword, read_subword
 
 from . import chemistry, vocabulary
 from .smiles import atom_spans, cut_atoms, cut_characters

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import BadSample
 from maskedmod.errors import one_line
-from maskedmod.modality import BadSample
 from maskedmod.support.compat import require
 
 

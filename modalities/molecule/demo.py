@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from maskedmod.core.modality import BadSample, Record
 from maskedmod.data.sources import split_by_hash
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Record
 from maskedmod.support.compat import require
 
 from .chemistry import canonical, parse

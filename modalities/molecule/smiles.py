@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from maskedmod.alphabet import Alphabet
+from maskedmod.core.alphabet import Alphabet
 
 from .vocabulary import SYMBOLS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from maskedmod.modality import Grouping, Record
+from maskedmod.core.modality import Grouping, Record
 
 from .chemistry import scaffold
 

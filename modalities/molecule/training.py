@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from maskedmod.subword import train_subword
+from maskedmod.sequences.subword import train_subword
 
 
 def train_tokenizer(smiles: Iterable[str], output: str | Path, vocab_size: int = 600) -> Path:

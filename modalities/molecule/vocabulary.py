@@ -7,7 +7,7 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
-from maskedmod.alphabet import Alphabet
+from maskedmod.core.alphabet import Alphabet
 from maskedmod.errors import UserError
 
 _ELEMENTS = (

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Modality, Panel, Record
+from maskedmod.core.pyramid import Pyramid
+from maskedmod.core.tokens import Spec, Tokens
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality, Panel, Record
-from maskedmod.pyramid import Pyramid
-from maskedmod.tokens import Spec, Tokens
 
 from .formats import Array
 from .geometry import group_points

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from maskedmod.modality import Record
+from maskedmod.core.modality import Record
 
 from .formats import Array
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maskedmod.distances import farthest_points, squared_distances
+from maskedmod.layers.points.distances import farthest_points, squared_distances
 
 ELEMENTS = 2**24
 """Distances held at once while neighbours are looked for: 64 MB in float32."""

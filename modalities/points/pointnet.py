@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maskedmod.layers.grouping import SetPool
+from maskedmod.layers.points.grouping import SetPool
 
 
 class MiniPointNet(SetPool):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from maskedmod.modality import BadSample, Record, altered
+from maskedmod.core.modality import BadSample, Record, altered
 
 from .formats import Array, Shape
 from .formats.off import read_off

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from maskedmod.core.pyramid import Level
 from maskedmod.errors import UserError
-from maskedmod.pyramid import Level
 
 from .geometry import group_points
 

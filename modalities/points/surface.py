@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskedmod.modality import BadSample
+from maskedmod.core.modality import BadSample
 
 from .formats import Array
 

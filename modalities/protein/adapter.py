@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Modality, Panel, Record
+from maskedmod.core.tokens import Spec, Tokens
 from maskedmod.errors import UserError
 from maskedmod.layers.ids import IdEmbedding
-from maskedmod.modality import Modality, Panel, Record
-from maskedmod.packing import cut, pack, unpack
-from maskedmod.tokens import Spec, Tokens
+from maskedmod.sequences.packing import cut, pack, unpack
 
 from .alphabets import Name
 from .alphabets import alphabet as named
@@ -78,7 +78,7 @@ class Protein(Modality):
         return residues.clamp(max=self.max_length) + 2
 
     def collate(self, samples: Sequence[np.ndarray[Any, Any]]) -> dict[str, Any]:
-        """See ``maskedmod.packing.pack``."""
+        """See ``maskedmod.sequences.packing.pack``."""
         return pack(samples, self.spec.vocab or 0)
 
     def prepare(self, batch: dict[str, Any], ctx: Context) -> dict[str, Any]:

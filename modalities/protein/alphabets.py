@@ -6,7 +6,7 @@ from functools import cache
 from itertools import product
 from typing import Literal
 
-from maskedmod.alphabet import Alphabet
+from maskedmod.core.alphabet import Alphabet
 
 Name = Literal["esm", "iupac", "saprot"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from maskedmod.modality import Record
+from maskedmod.core.modality import Record
 
 from .alphabets import FOLDSEEK_STATES, RESIDUES
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from maskedmod.modality import BadSample, altered
+from maskedmod.core.modality import BadSample, altered
 
 from .alphabets import FOLDSEEK_RESIDUES, FOLDSEEK_STATES, RARE, RESIDUES, Name, alphabet
 

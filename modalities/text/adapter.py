@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from maskedmod.alphabet import Alphabet
-from maskedmod.context import Context
+from maskedmod.core.alphabet import Alphabet
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Modality, Panel, Record, altered, written
+from maskedmod.core.tokens import Spec, Tokens
 from maskedmod.errors import UserError
 from maskedmod.layers.ids import IdEmbedding
-from maskedmod.modality import Modality, Panel, Record, altered, written
-from maskedmod.packing import cut, pack, unpack
-from maskedmod.subword import Subword, read_subword, train_subword
-from maskedmod.tokens import Spec, Tokens
+from maskedmod.sequences.packing import cut, pack, unpack
+from maskedmod.sequences.subword import Subword, read_subword, train_subword
 
 TRAINED = ("wordpiece", "byte_bpe")
 
@@ -71,7 +71,7 @@ class Text(Modality):
         return (lengths + 2).clamp(max=self.max_length)
 
     def collate(self, samples: Sequence[Sample]) -> dict[str, Any]:
-        """See ``maskedmod.packing.pack``."""
+        """See ``maskedmod.sequences.packing.pack``."""
         rows = []
         for text, seed in samples:
             ids = np.array(self.subword.ids(text), np.int64)

@@ -8,9 +8,9 @@ import textwrap
 from collections.abc import Sequence
 from functools import cache
 
+from maskedmod.core.modality import Record
 from maskedmod.data.sources import split_by_hash
 from maskedmod.errors import UserError
-from maskedmod.modality import Record
 
 MODULES = (
     "abc argparse array ast asyncio base64 bisect calendar cmd codecs collections configparser contextlib copy csv ctypes "

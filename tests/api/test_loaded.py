@@ -15,8 +15,8 @@ import maskedmod
 from maskedmod.api.loaded import Loaded
 from maskedmod.build import build_model
 from maskedmod.config import resolve
+from maskedmod.core.modality import Record
 from maskedmod.errors import UserError
-from maskedmod.modality import Record
 from maskedmod.zoo.report import Report
 
 SMALL = ["encoder.depth=2", "encoder.width=24", "encoder.heads=2", "head.depth=1", "head.width=16", "head.heads=2"]

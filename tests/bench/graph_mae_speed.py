@@ -25,10 +25,10 @@ from torch_geometric.nn.conv import gat_conv
 
 from maskedmod.build import build_modality, build_model, build_optimizer, build_source
 from maskedmod.config import resolve
-from maskedmod.context import Context
-from maskedmod.layers import graph_parts
-from maskedmod.model import MaskedModel
-from maskedmod.tokens import MASKED, Tokens
+from maskedmod.core.context import Context
+from maskedmod.core.model import MaskedModel
+from maskedmod.core.tokens import MASKED, Tokens
+from maskedmod.layers.graphs import parts as graph_parts
 
 WAYS = ("ours", "usual")
 EPOCHS, AGREE = 10, 1e-5

@@ -22,7 +22,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from maskedmod.context import Context  # noqa: E402
+from maskedmod.core.context import Context  # noqa: E402
 from maskedmod.data.loader import Loader  # noqa: E402
 from tests.train import toy  # noqa: E402
 

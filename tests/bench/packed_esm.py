@@ -45,7 +45,7 @@ def packed(samples: list[Any]) -> Iterator[Any]:
     """Our steps of one round, as functions."""
     from maskedmod.build import build_model
     from maskedmod.config import resolve
-    from maskedmod.context import Context
+    from maskedmod.core.context import Context
     from maskedmod.data.budget import BudgetOrder
 
     model = build_model(resolve(["recipe=esm2", "preset=8m"])).train()

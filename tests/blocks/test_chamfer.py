@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from maskedmod.core.tokens import Spec
 from maskedmod.losses.chamfer import Chamfer
-from maskedmod.tokens import Spec
 
 SPEC = Spec(values=15, axes=3, target=15)
 

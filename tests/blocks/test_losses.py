@@ -8,12 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from maskedmod.core.tokens import Spec
 from maskedmod.losses import reduce_tokens
 from maskedmod.losses.bce import Bce
 from maskedmod.losses.cosine import Cosine
 from maskedmod.losses.cross_entropy import CrossEntropy
 from maskedmod.losses.regression import Regression
-from maskedmod.tokens import Spec
 
 SPEC = Spec(values=4, axes=1)
 

@@ -11,23 +11,23 @@ import torch.nn.functional as F
 from maskedmod.modalities.molecular_graph import MolecularGraph
 from torch import Tensor
 
-from maskedmod.apply import Seen, apply
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Context
+from maskedmod.core.apply import Seen, apply
+from maskedmod.core.context import Context
+from maskedmod.core.masking import from_masked
+from maskedmod.core.modality import Record
+from maskedmod.core.model import Objective
+from maskedmod.core.tokens import DROPPED, Layout, Spec, Tokens, Where
 from maskedmod.encoders.gin_bonds import GinBonds
 from maskedmod.encoders.gin_codes import SLICES, GinCodes
 from maskedmod.errors import UserError
 from maskedmod.layers.codebook import ElementCodebook
 from maskedmod.losses.masked_contrast import MaskedContrast
 from maskedmod.losses.vq import Vq
-from maskedmod.masking import from_masked
 from maskedmod.masks.atoms import Atoms
 from maskedmod.masks.nothing import Nothing
-from maskedmod.modality import Record
-from maskedmod.model import Objective
 from maskedmod.reconstruction import reconstruct
-from maskedmod.tokens import DROPPED, Layout, Spec, Tokens, Where
 from maskedmod.train.run import train
 
 MODALITY = MolecularGraph()

@@ -8,12 +8,12 @@ import torch.nn.functional as F
 
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Context, Step
-from maskedmod.distances import squared_distances
+from maskedmod.core.context import Context, Step
+from maskedmod.core.model import MaskedModel, Objective
+from maskedmod.core.tokens import Spec, Where
+from maskedmod.layers.points.distances import squared_distances
 from maskedmod.losses.bce import Bce
-from maskedmod.model import MaskedModel, Objective
 from maskedmod.targets.occupancy import Occupancy
-from maskedmod.tokens import Spec, Where
 
 SMALL = ["recipe=mask_point", "preset=demo", "encoder.depth=1", "encoder.width=48", "modality.points=128", "modality.groups=16"]
 

@@ -7,11 +7,11 @@ import torch
 
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Record
+from maskedmod.core.tokens import Layout, Spec, Where
 from maskedmod.layers.pairing import partners
-from maskedmod.modality import Record
 from maskedmod.targets.token_pairs import TokenPairs
-from maskedmod.tokens import Layout, Spec, Where
 
 
 def test_partners_stay_in_their_sequence() -> None:

@@ -9,18 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from maskedmod.apply import Seen
 from maskedmod.build import build_model
 from maskedmod.cli import main
 from maskedmod.config import resolve
-from maskedmod.context import Context, Step
+from maskedmod.core.apply import Seen
+from maskedmod.core.context import Context, Step
+from maskedmod.core.model import MaskedModel, Objective
+from maskedmod.core.schedules import Ramp
+from maskedmod.core.tokens import Spec, Tokens
 from maskedmod.encoders.point_codes import PointCodes
-from maskedmod.layers.edge_convolution import EdgeConvolutions
+from maskedmod.layers.points.edge_convolution import EdgeConvolutions
 from maskedmod.losses.chamfer import Chamfer
 from maskedmod.losses.shares import Shares
-from maskedmod.model import MaskedModel, Objective
-from maskedmod.schedules import Ramp
-from maskedmod.tokens import Spec, Tokens
 from maskedmod.zoo import load
 
 SPEC = Spec(values=12, axes=3, target=12)

@@ -7,12 +7,12 @@ import torch
 
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Context
-from maskedmod.model import MaskedModel
+from maskedmod.core.context import Context
+from maskedmod.core.model import MaskedModel
+from maskedmod.core.tokens import Spec
 from maskedmod.prediction import predict
 from maskedmod.reconstruction import reconstruct
 from maskedmod.targets.points import Points
-from maskedmod.tokens import Spec
 
 SMALL = [
     "recipe=point_mae",

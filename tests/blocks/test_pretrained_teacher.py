@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 
 import maskedmod
-from maskedmod.apply import Seen
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Context
+from maskedmod.core.apply import Seen
+from maskedmod.core.context import Context
 from maskedmod.errors import UserError
 from maskedmod.teachers.pretrained import Pretrained
 from tests.parity.golden import agree

@@ -10,19 +10,19 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from maskedmod.apply import Seen
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Context
+from maskedmod.core.apply import Seen
+from maskedmod.core.context import Context
+from maskedmod.core.model import MaskedModel, Objective
+from maskedmod.core.schedules import Ramp
+from maskedmod.core.tokens import Latent, Layout, Spec, Tokens
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.layers.positions import lattice
-from maskedmod.model import MaskedModel, Objective
-from maskedmod.schedules import Ramp
 from maskedmod.targets.feature import Feature
 from maskedmod.targets.raw import Raw
 from maskedmod.teachers.ema import Ema
 from maskedmod.teachers.frozen import Frozen
-from maskedmod.tokens import Latent, Layout, Spec, Tokens
 
 SPEC = Spec(values=12, axes=2, grid=(4, 4), width=16, teacher=16)
 

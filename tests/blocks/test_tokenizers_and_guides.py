@@ -11,20 +11,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import maskedmod
-from maskedmod.apply import Seen
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Context, View
+from maskedmod.core.apply import Seen
+from maskedmod.core.context import Context, View
+from maskedmod.core.masking import from_noise
+from maskedmod.core.tokens import Latent, Layout, Spec, Tokens, Where
 from maskedmod.encoders.vq_transformer import VqTransformer
 from maskedmod.errors import UserError
 from maskedmod.heads.class_aggregation import ClassAggregation
 from maskedmod.heads.mae_decoder import MaeDecoder
 from maskedmod.layers.attention import Who
 from maskedmod.layers.ema_codebook import EmaCodebook
-from maskedmod.masking import from_noise
 from maskedmod.masks.score_guided import ScoreGuided
 from maskedmod.recipe_file import dump
-from maskedmod.tokens import Latent, Layout, Spec, Tokens, Where
 from maskedmod.train import checkpoint
 from maskedmod.train.folder import write
 from tests.zoo.test_load import saved

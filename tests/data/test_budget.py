@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from maskedmod.build import build_modality
+from maskedmod.core.modality import Modality, Record
 from maskedmod.data.budget import BudgetOrder, packing_report
 from maskedmod.data.loader import Loader
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality, Record
 
 
 def lengths(count: int = 400, seed: int = 0, most: int = 300) -> np.ndarray[Any, Any]:

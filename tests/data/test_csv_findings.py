@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from maskedmod.build import build_modality
+from maskedmod.core.modality import BadSample, Modality
 from maskedmod.data.sources.csv import Csv
 from maskedmod.embedding.inputs import open_input
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Modality
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 
+from maskedmod.core.modality import BadSample, Record
 from maskedmod.data.bad import BadLog
 from maskedmod.data.loader import Loader
 from maskedmod.data.statistics import measure
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Record
 from tests.data.toy_modality import Toy, numbers
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from maskedmod.build import build_modality
 from maskedmod.cli import main
+from maskedmod.core.modality import Modality
 from maskedmod.data.sources.fasta import Fasta
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from maskedmod.core.modality import BadSample, Record
 from maskedmod.data.loader import Loader
 from maskedmod.data.sources.demo import Demo
 from maskedmod.data.sources.folder import Folder
 from maskedmod.data.sources.hf import Hf
 from maskedmod.data.sources.parquet import Parquet
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Record
 from tests.conftest import shared
 from tests.data.toy_modality import Toy
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import Context
-from maskedmod.modality import BadSample, Modality, Panel, Record
-from maskedmod.tokens import Spec, Tokens
+from maskedmod.core.context import Context
+from maskedmod.core.modality import BadSample, Modality, Panel, Record
+from maskedmod.core.tokens import Spec, Tokens
 
 
 class Toy(Modality):

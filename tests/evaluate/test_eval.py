@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from maskedmod.cli import main
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.token_statistics import token_statistics
+from maskedmod.core.tokens import Latent, Layout, Tokens
 from maskedmod.evaluate.features import encoder_reader, extract, pooled
 from maskedmod.evaluate.prepare import RANDOM, RAW, TRAINED, Settings, table
-from maskedmod.raw import token_statistics
-from maskedmod.tokens import Latent, Layout, Tokens
 from maskedmod.zoo import load
 
 SMALL = ["encoder.depth=1", "encoder.width=24", "encoder.heads=2", "head.depth=1", "head.width=16", "head.heads=2"]
@@ -63,7 +63,7 @@ def test_features_are_those_of_the_whole_sample(run: Path) -> None:
     once, again = (extract(modality, records, readers, size) for size in (10, 3))
     assert torch.allclose(once.x["x"], again.x["x"], atol=1e-5) and once.keys == [record.key for record in records]
     batch = modality.prepare(modality.collate([modality.read(record) for record in records]), Context(training=False))
-    from maskedmod.apply import Seen
+    from maskedmod.core.apply import Seen
 
     latent = loaded.model.encoder(Seen(modality.tokenize(batch)["main"]))
     assert torch.allclose(latent.tokens.mean(1), once.x["x"], atol=1e-5)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from maskedmod.cli import main
+from maskedmod.core.tokens import Latent, Layout
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import pooled
 from maskedmod.evaluate.fewshot import Fewshot
@@ -20,7 +21,6 @@ from maskedmod.evaluate.run import judge
 from maskedmod.evaluate.splits import Trial
 from maskedmod.evaluate.svm import Svm
 from maskedmod.evaluate.table import Table
-from maskedmod.tokens import Latent, Layout
 from tests.evaluate.test_eval import run  # noqa: F401  (a run of two steps)
 from tests.evaluate.test_probes import clouds, known
 

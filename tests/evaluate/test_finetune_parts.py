@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from maskedmod.build import build_encoder, build_modality
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.errors import UserError
 from maskedmod.evaluate.finetune.classifier import Classifier, Net
 from maskedmod.evaluate.finetune.goals import Goal
@@ -20,7 +21,6 @@ from maskedmod.evaluate.finetune.options import options
 from maskedmod.evaluate.finetune.tokens import BEYOND, UNKNOWN, counts, encode_tokens, is_per_token, on_eligible
 from maskedmod.evaluate.labels import Labels
 from maskedmod.support.compat import repair_torchvision
-from maskedmod.tokens import Layout, Tokens
 from tests.evaluate.toy import Flat, encoder, recipe
 
 NAN = float("nan")

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from maskedmod.modalities.molecule import Molecule, scaffold
 
+from maskedmod.core.modality import Record
 from maskedmod.data.sources.csv import Csv
 from maskedmod.errors import UserError
 from maskedmod.evaluate.grouped import grouped_parts, random_parts
 from maskedmod.evaluate.named_splits import check_split, facts, named_trials, whole
 from maskedmod.evaluate.prepare import Settings
-from maskedmod.modality import Record
 from tests.conftest import shared
 
 RULES: tuple[Any, ...] = ("largest_first", "shuffled", "balanced")

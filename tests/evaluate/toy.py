@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.build import build_encoder
+from maskedmod.core.modality import BadSample, Modality, Panel, Record
+from maskedmod.core.tokens import Layout, Spec, Tokens
 from maskedmod.encoders import Encoder
 from maskedmod.evaluate.chosen import Chosen
-from maskedmod.modality import BadSample, Modality, Panel, Record
-from maskedmod.tokens import Layout, Spec, Tokens
 
 
 class Flat(Modality):

@@ -6,12 +6,12 @@ import pytest
 import torch
 from maskedmod.modalities.molecular_graph import MolecularGraph
 
-from maskedmod.apply import Seen
+from maskedmod.core.apply import Seen
+from maskedmod.core.modality import Record
+from maskedmod.core.tokens import Relation, Spec
 from maskedmod.encoders.gin_bonds import GinBonds
-from maskedmod.layers.bond_gin import BondGin, Neighbourhood
 from maskedmod.layers.categories import CategoryEmbedding
-from maskedmod.modality import Record
-from maskedmod.tokens import Relation, Spec
+from maskedmod.layers.graphs.bond_gin import BondGin, Neighbourhood
 
 MODALITY = MolecularGraph()
 

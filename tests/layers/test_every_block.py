@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from maskedmod.apply import apply
+from maskedmod.core.apply import apply
+from maskedmod.core.masking import from_masked
+from maskedmod.core.tokens import Spec, Tokens
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.layers.attention import Who
-from maskedmod.masking import from_masked
-from maskedmod.tokens import Spec, Tokens
 
 SPEC = Spec(values=6, axes=3)
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from maskedmod.encoders.gcn import GcnLayer
 from maskedmod.encoders.gin import GinLayer
 from maskedmod.encoders.sage import SageLayer
-from maskedmod.layers.gat import GatLayer, GatSettings
-from maskedmod.layers.graph import Incoming, incoming, neighbour_sum, softmax
-from maskedmod.layers.graph_parts import NodeRows, Prelu, keep_scale
+from maskedmod.layers.graphs.gat import GatLayer, GatSettings
+from maskedmod.layers.graphs.messages import Incoming, incoming, neighbour_sum, softmax
+from maskedmod.layers.graphs.parts import NodeRows, Prelu, keep_scale
 
 NODES, EDGES, WIDTH, OUT = 30, 90, 12, 8
 
@@ -153,7 +153,7 @@ def test_sparse_rows_with_tokens(rate: float, monkeypatch: pytest.MonkeyPatch) -
     factors = keep_scale((NODES, 200), rate, x.device)
     row, column = x.nonzero().unbind(1)
     drawn = iter([factors[row, column][~hidden[row]], factors[hidden]])
-    monkeypatch.setattr("maskedmod.layers.graph_parts.keep_scale", lambda *_: next(drawn))
+    monkeypatch.setattr("maskedmod.layers.graphs.parts.keep_scale", lambda *_: next(drawn))
     rows = NodeRows(x, hidden, token)
     same(rows.project(weight, rate, True), (rows.dense() * factors) @ weight.t(), [(token, token), (weight, weight)])
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen, apply
+from maskedmod.core.apply import Seen, apply
+from maskedmod.core.masking import packed_from_masked
+from maskedmod.core.tokens import Layout, MaskSet, Relation, Spec, Tokens
 from maskedmod.encoders.graph_transformer import GraphTransformer
 from maskedmod.errors import UserError
-from maskedmod.layers.graph_transformer import Centrality, GraphBlocks, alike, path_lengths, places
-from maskedmod.masking import packed_from_masked
-from maskedmod.tokens import Layout, MaskSet, Relation, Spec, Tokens
+from maskedmod.layers.graphs.transformer import Centrality, GraphBlocks, alike, path_lengths, places
 
 SIZES = (30, 1, 12)
 WIDTH = 12
@@ -68,7 +68,7 @@ def by_hand(blocks: GraphBlocks, x: Tensor, apart: Tensor, near: Tensor) -> Tens
 @pytest.mark.parametrize("part", [False, True])
 @pytest.mark.parametrize("together", [1, 2, 16])
 def test_blocks_are_their_formulas(monkeypatch: pytest.MonkeyPatch, interleave: bool, part: bool, together: int) -> None:
-    monkeypatch.setattr("maskedmod.layers.graph_transformer.TOGETHER", together)
+    monkeypatch.setattr("maskedmod.layers.graphs.transformer.TOGETHER", together)
     torch.manual_seed(0)
     layout, edges = graphs()
     blocks = GraphBlocks(2, 16, 2, most_distance=4, interleave=interleave).eval()
@@ -137,7 +137,7 @@ def test_parts_hold_graphs_of_alike_size(monkeypatch: pytest.MonkeyPatch) -> Non
     parts = alike(layout)
     assert sorted(torch.cat(parts).tolist()) == list(range(18))
     assert [sizes[part].tolist() for part in parts] == [[10] * 15 + [30], [900], [1000]]
-    monkeypatch.setattr("maskedmod.layers.graph_transformer.LARGEST", 999)
+    monkeypatch.setattr("maskedmod.layers.graphs.transformer.LARGEST", 999)
     with pytest.raises(UserError, match=r"a graph of 1000 nodes is too large .* modality.neighbours=\[10,10\]"):
         alike(layout)
 

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from maskedmod.apply import Seen, apply
-from maskedmod.context import Context, View
+from maskedmod.core.apply import Seen, apply
+from maskedmod.core.context import Context, View
+from maskedmod.core.masking import from_masked, from_noise
+from maskedmod.core.tokens import Layout, Spec, Tokens, Visibility
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.heads.mae_decoder import MaeDecoder
 from maskedmod.layers.attention import Attention, Who
@@ -15,8 +17,6 @@ from maskedmod.layers.block import BlockSettings, DropPath
 from maskedmod.layers.init import initialise, rescale_by_depth
 from maskedmod.layers.positions import RelativeBias, Rotary, SinCos, lattice, sincos
 from maskedmod.layers.windows import WindowBlock, Windows
-from maskedmod.masking import from_masked, from_noise
-from maskedmod.tokens import Layout, Spec, Tokens, Visibility
 
 SPEC = Spec(values=6, axes=2, grid=(4, 6), width=32, target=6)
 
@@ -248,7 +248,7 @@ def test_initial_values() -> None:
 
 
 def test_schedules_over_a_run() -> None:
-    from maskedmod.schedules import Ramp
+    from maskedmod.core.schedules import Ramp
 
     linear, cosine, step = Ramp(0.996, 1.0), Ramp(0.0, 1.0, "cosine"), Ramp(0.0, 1.0, "step", steps=3)
     at = [Context(step=s, max_steps=10) for s in (0, 5, 10, 99)]

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen
-from maskedmod.context import View
+from maskedmod.core.apply import Seen
+from maskedmod.core.context import View
+from maskedmod.core.tokens import Latent, Layout, MaskSet, Spec, Tokens, Where
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.heads.lm import Lm
 from maskedmod.layers.attention import pairs_apart, rotate
@@ -18,8 +19,7 @@ from maskedmod.layers.ids import IdEmbedding
 from maskedmod.layers.linear_attention import LinearKernel, orthogonal_features
 from maskedmod.layers.token_dropout import TokenDropout
 from maskedmod.losses.cross_entropy import CrossEntropy
-from maskedmod.packing import positions
-from maskedmod.tokens import Latent, Layout, MaskSet, Spec, Tokens, Where
+from maskedmod.sequences.packing import positions
 
 SPEC = Spec(values=1, axes=1, vocab=33)
 MASK = 32

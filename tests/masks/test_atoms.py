@@ -6,12 +6,12 @@ import pytest
 import torch
 from maskedmod.modalities.molecular_graph import MolecularGraph
 
-from maskedmod.apply import apply
-from maskedmod.context import Context
-from maskedmod.layers.bonds import bonds_of
+from maskedmod.core.apply import apply
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Record
+from maskedmod.core.tokens import Spec, Tokens
+from maskedmod.layers.graphs.bonds import bonds_of
 from maskedmod.masks.atoms import Atoms
-from maskedmod.modality import Record
-from maskedmod.tokens import Spec, Tokens
 
 MODALITY = MolecularGraph()
 SMILES = ["C", "CCO", "c1ccccc1CCN", "[Na+].[Cl-]", "CC(C)CC1=CC=C(C=C1)C(C)C(=O)O"]

@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from maskedmod.apply import apply
-from maskedmod.context import Context
+from maskedmod.core.apply import apply
+from maskedmod.core.context import Context
+from maskedmod.core.tokens import KEPT, MASKED, RANDOM, Layout, Relation, Spec, Tokens
 from maskedmod.masks import Mask
 from maskedmod.masks.edges import EdgeMask, Edges
 from maskedmod.masks.nodes import Nodes
 from maskedmod.masks.paths import Paths
 from maskedmod.masks.subgraphs import Subgraphs
-from maskedmod.packing import positions
-from maskedmod.tokens import KEPT, MASKED, RANDOM, Layout, Relation, Spec, Tokens
+from maskedmod.sequences.packing import positions
 
 SPEC = Spec(values=3, axes=1)
 

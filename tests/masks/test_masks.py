@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from maskedmod.apply import apply
-from maskedmod.context import Context
-from maskedmod.corruption import Corruption
+from maskedmod.core.apply import apply
+from maskedmod.core.context import Context
+from maskedmod.core.masking import from_masked, from_noise, masked_count, masked_counts
+from maskedmod.core.tokens import DROPPED, IGNORED, PREDICT, VISIBLE, Layout, MaskSet, Spec, Tokens, take
+from maskedmod.layers.corruption import Corruption
 from maskedmod.layers.positions import lattice
-from maskedmod.masking import from_masked, from_noise, masked_count, masked_counts
 from maskedmod.masks import Mask
 from maskedmod.masks.axis import Axis
 from maskedmod.masks.block import Block, lay_rectangles, make_exact
 from maskedmod.masks.multi_block import MultiBlock
 from maskedmod.masks.random import Random, RatioSampler
-from maskedmod.tokens import DROPPED, IGNORED, PREDICT, VISIBLE, Layout, MaskSet, Spec, Tokens, take
 
 SPEC = Spec(values=4, axes=2, grid=(8, 8))
 

@@ -9,16 +9,16 @@ import torch
 from maskedmod.modalities.points.pointnet import MiniPointNet
 from maskedmod.modalities.points.scales import scales
 
-from maskedmod.apply import apply
-from maskedmod.context import Context, View
+from maskedmod.core.apply import apply
+from maskedmod.core.context import Context, View
+from maskedmod.core.masking import from_masked
+from maskedmod.core.pyramid import Level, Pyramid, put_back
+from maskedmod.core.tokens import Spec, Tokens
 from maskedmod.encoders.point_pyramid import PointPyramid
 from maskedmod.errors import UserError
 from maskedmod.heads.pyramid_decoder import PyramidDecoder
-from maskedmod.layers.grouping import interpolate
-from maskedmod.masking import from_masked
+from maskedmod.layers.points.grouping import interpolate
 from maskedmod.masks.multi_scale import MultiScale, project
-from maskedmod.pyramid import Level, Pyramid, put_back
-from maskedmod.tokens import Spec, Tokens
 
 SPEC = Spec(values=18, axes=3)
 SIZES = ((32, 8), (16, 6), (8, 4))

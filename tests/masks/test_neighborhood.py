@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.tokens import Layout, Spec, Tokens
 from maskedmod.masks.neighborhood import Neighborhood
 from maskedmod.masks.random import RatioSampler
-from maskedmod.tokens import Layout, Spec, Tokens
 
 SPEC = Spec(values=3, axes=3)
 

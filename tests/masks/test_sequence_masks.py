@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from maskedmod.apply import apply
-from maskedmod.context import Context
-from maskedmod.corruption import Corruption
+from maskedmod.core.apply import apply
+from maskedmod.core.context import Context
+from maskedmod.core.tokens import KEPT, MASKED, RANDOM, Layout, Spec, Tokens
+from maskedmod.layers.corruption import Corruption
 from maskedmod.masks.random import Random
 from maskedmod.masks.span import Span
-from maskedmod.packing import positions
-from maskedmod.tokens import KEPT, MASKED, RANDOM, Layout, Spec, Tokens
+from maskedmod.sequences.packing import positions
 
 SPEC = Spec(values=1, axes=1, vocab=33)
 LENGTHS = [3, 12, 2, 150, 40, 9]

@@ -10,9 +10,9 @@ import torch
 from maskedmod.modalities.audio import Audio
 from maskedmod.modalities.audio.augment.roll import Roll
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Record
 from maskedmod.errors import UserError
-from maskedmod.modality import Record
 from maskedmod.testing import check_modality
 
 

@@ -13,8 +13,8 @@ import soundfile
 import torch
 from maskedmod.modalities.audio import Audio, resample
 
+from maskedmod.core.modality import BadSample, Record
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Record
 
 RATE = 16000
 

@@ -15,14 +15,14 @@ from maskedmod.modalities.image.resampling import centre_box, resample
 from torch import nn
 from torch.nn import functional as F
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Record
 from maskedmod.data.loader import Loader
 from maskedmod.data.sources.demo import Demo
 from maskedmod.data.sources.folder import Folder
 from maskedmod.data.sources.parquet import Parquet
 from maskedmod.data.statistics import measure
 from maskedmod.errors import UserError
-from maskedmod.modality import Record
 from maskedmod.testing import CHECKS, check_modality, prepare_sample
 from tests.conftest import shared
 

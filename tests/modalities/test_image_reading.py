@@ -12,10 +12,10 @@ import torch
 from maskedmod.modalities.image import Image
 from PIL import Image as Pillow
 
+from maskedmod.core.modality import BadSample, Record
 from maskedmod.data.loader import Loader
 from maskedmod.data.sources.folder import Folder
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Record
 
 
 def pixels(h: int = 20, w: int = 30, c: int = 3, seed: int = 0) -> np.ndarray:

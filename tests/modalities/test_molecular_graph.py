@@ -13,11 +13,11 @@ from rdkit import Chem, RDConfig
 
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import BadSample, Record, changes
 from maskedmod.data.sources.csv import Csv
 from maskedmod.data.sources.sdf import Sdf
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Record, changes
 from maskedmod.reconstruction import reconstruct
 from maskedmod.testing import check_modality
 

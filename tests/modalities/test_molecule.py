@@ -15,9 +15,9 @@ from maskedmod.modalities.molecule import Molecule, canonical, parse, randomised
 from maskedmod.modalities.molecule.smiles import atom_spans, cut_atoms, cut_characters
 from maskedmod.modalities.molecule.vocabulary import atoms, characters
 
+from maskedmod.core.modality import BadSample, Record, changes
 from maskedmod.data.loader import Loader
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Record, changes
 from maskedmod.testing import check_modality
 from tests.conftest import shared
 

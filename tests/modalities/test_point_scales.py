@@ -10,10 +10,10 @@ from maskedmod.modalities.points import Points
 import maskedmod
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.model import MaskedModel
+from maskedmod.core.pyramid import Pyramid
 from maskedmod.errors import UserError
-from maskedmod.model import MaskedModel
-from maskedmod.pyramid import Pyramid
 from maskedmod.reconstruction import reconstruct
 
 TINY = [

@@ -11,8 +11,8 @@ from maskedmod.modalities.protein import Rules, alphabet
 from maskedmod.modalities.protein.pairs import PairEmbedding
 
 from maskedmod.build import build_modality
+from maskedmod.core.modality import BadSample, Modality, Record, changes
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Modality, Record, changes
 
 
 def protein(**arguments: Any) -> Modality:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from maskedmod.modalities.text import Text
 
+from maskedmod.core.modality import BadSample, Record, changes
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Record, changes
-from maskedmod.subword import read_subword, train_subword
+from maskedmod.sequences.subword import read_subword, train_subword
 from maskedmod.testing import check_modality
 
 LINES = [record.data for record in Text().demo("train")[:400]]

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import maskedmod
-from maskedmod.apply import Seen
-from maskedmod.context import Context, Step
-from maskedmod.tokens import MaskSet, Tokens
+from maskedmod.core.apply import Seen
+from maskedmod.core.context import Context, Step
+from maskedmod.core.tokens import MaskSet, Tokens
 from maskedmod.zoo import Loaded
 from maskedmod.zoo.layouts import LAYOUTS
 from maskedmod.zoo.mapping import convert

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from maskedmod.core.masking import from_masked
 from maskedmod.layers.block import Block
-from maskedmod.masking import from_masked
 from tests.parity.golden import agree, cases, golden, gradients_agree, load_saved, one_step
 
 

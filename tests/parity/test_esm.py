@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import maskedmod
-from maskedmod.apply import Seen
+from maskedmod.core.apply import Seen
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.errors import UserError
 from maskedmod.heads.lm import Lm
-from maskedmod.packing import positions
+from maskedmod.sequences.packing import positions
 from maskedmod.support.compat import repair_torchaudio, repair_torchvision
-from maskedmod.tokens import Layout, Tokens
 from maskedmod.zoo import Loaded
 from tests.conftest import parity_case
 from tests.parity.golden import agree

@@ -15,8 +15,8 @@ from maskedmod.modalities.audio.fbank import triangles
 from safetensors.torch import load_file
 from torch import Tensor
 
-from maskedmod.context import Context
-from maskedmod.modality import Record
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Record
 from maskedmod.support.compat import require
 from tests.conftest import parity_case, shared
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from maskedmod.apply import Seen
-from maskedmod.context import Context, Step
+from maskedmod.core.apply import Seen
+from maskedmod.core.context import Context, Step
+from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.masks.nodes import NodeMask, node_mask
-from maskedmod.packing import positions
-from maskedmod.tokens import Layout, Relation, Tokens
+from maskedmod.sequences.packing import positions
 from maskedmod.zoo import Loaded
 from tests.parity.golden import GRADIENT, Golden, agree, cases, golden, gradients_agree, load_saved
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from maskedmod.core.tokens import Spec
 from maskedmod.targets.hog import Hog, gradients
-from maskedmod.tokens import Spec
 from tests.parity.golden import OUTPUT, Golden, agree, cases, error, golden
 
 CLOSE = 1e-4

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from maskedmod.masking import from_lists
+from maskedmod.core.masking import from_lists
 from tests.parity.golden import agree, cases, golden, gradients_agree, load_saved, one_step
 
 

@@ -12,11 +12,11 @@ from torch import Tensor
 import maskedmod
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Context, Step
-from maskedmod.layers.bonds import bonds_of, hide_bonds
-from maskedmod.masking import packed_from_masked
-from maskedmod.packing import positions
-from maskedmod.tokens import Layout, Relation, Tokens
+from maskedmod.core.context import Context, Step
+from maskedmod.core.masking import packed_from_masked
+from maskedmod.core.tokens import Layout, Relation, Tokens
+from maskedmod.layers.graphs.bonds import bonds_of, hide_bonds
+from maskedmod.sequences.packing import positions
 from maskedmod.zoo import Loaded
 from tests.conftest import parity_case
 from tests.parity.golden import GRADIENT, Golden, agree, cases, golden, gradients_agree, load_saved

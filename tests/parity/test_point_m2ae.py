@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Step
-from maskedmod.masking import from_masked
+from maskedmod.core.context import Step
+from maskedmod.core.masking import from_masked
+from maskedmod.core.pyramid import Pyramid, PyramidMask
 from maskedmod.masks.multi_scale import project
-from maskedmod.pyramid import Pyramid, PyramidMask
 from maskedmod.zoo import Loaded
 from maskedmod.zoo.layouts import point_m2ae
 from maskedmod.zoo.mapping import convert

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from maskedmod.build import build_model
 from maskedmod.config import resolve
-from maskedmod.context import Context, Step
-from maskedmod.masking import from_masked
-from maskedmod.tokens import Tokens
+from maskedmod.core.context import Context, Step
+from maskedmod.core.masking import from_masked
+from maskedmod.core.tokens import Tokens
 from maskedmod.zoo import Loaded
 from maskedmod.zoo.layouts import point_mae
 from maskedmod.zoo.mapping import convert

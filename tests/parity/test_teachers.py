@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import maskedmod
-from maskedmod.apply import Seen
+from maskedmod.core.apply import Seen
 from maskedmod.support.compat import repair_torchaudio, repair_torchvision
 from tests.conftest import parity_case
 from tests.parity.golden import agree, encode, load_saved

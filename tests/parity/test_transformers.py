@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import maskedmod
+from maskedmod.core.masking import from_masked, from_noise
 from maskedmod.layers.positions import lattice, sincos
-from maskedmod.masking import from_masked, from_noise
 from maskedmod.support.compat import repair_torchaudio, repair_torchvision
 from tests.conftest import parity_case
 from tests.parity.golden import agree, encode, one_step

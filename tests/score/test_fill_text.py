@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import maskedmod
-from maskedmod.apply import Seen
+from maskedmod.core.apply import Seen
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.errors import UserError
-from maskedmod.packing import positions
 from maskedmod.score import fill
-from maskedmod.subword import train_subword
-from maskedmod.tokens import Layout, Tokens
+from maskedmod.sequences.packing import positions
+from maskedmod.sequences.subword import train_subword
 from maskedmod.zoo import Loaded
 
 LINES = [

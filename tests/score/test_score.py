@@ -15,18 +15,18 @@ import torch
 from PIL import Image
 
 import maskedmod
-from maskedmod.apply import Seen
 from maskedmod.cli import main
+from maskedmod.core.apply import Seen
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.errors import UserError
 from maskedmod.heads.lm import Lm
-from maskedmod.packing import positions
 from maskedmod.score import fill, scan, score
 from maskedmod.score.heat_map import heat_map, shown
 from maskedmod.score.likelihood import Likelihood
 from maskedmod.score.methods import start
 from maskedmod.score.mutants import kind_of
 from maskedmod.score.table import Table, wild_type
-from maskedmod.tokens import Layout, Tokens
+from maskedmod.sequences.packing import positions
 from maskedmod.zoo import Loaded
 from tests.conftest import shared
 

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import maskedmod
-from maskedmod.apply import Seen
 from maskedmod.build import build_model
 from maskedmod.config import resolve
+from maskedmod.core.apply import Seen
 from maskedmod.errors import UserError
 from maskedmod.train.initial import start_from
 from maskedmod.zoo import fit

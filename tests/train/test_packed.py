@@ -15,10 +15,10 @@ import torch
 import maskedmod
 from maskedmod.build import build_modality
 from maskedmod.config import resolve
+from maskedmod.core.modality import Record
 from maskedmod.embedding import embed
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import encoder_reader, extract
-from maskedmod.modality import Record
 from maskedmod.train.run import train
 
 SMALL = [

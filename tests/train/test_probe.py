@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.health import alignment, feature_health, uniformity
+from maskedmod.core.modality import BadSample, Record
 from maskedmod.errors import UserError
 from maskedmod.featuremap import draw_map, project, save_map
-from maskedmod.health import alignment, feature_health, uniformity
-from maskedmod.modality import BadSample, Record
 from maskedmod.train.parallel import Parallel
 from maskedmod.train.probe import OnlineProbe
 from maskedmod.train.run import _probe, train
@@ -230,7 +230,7 @@ def test_features_see_everything_and_are_not_augmented(tmp_path: Path) -> None:
     batch = waves.prepare(waves.collate([waves.read(record) for record in named("val", 6)]), Context(training=False))
     net.eval()
     with torch.no_grad():
-        from maskedmod.apply import Seen
+        from maskedmod.core.apply import Seen
 
         x = net.encoder(Seen(waves.tokenize(batch)["main"])).mean()
     expected = feature_health(x)

@@ -9,20 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Modality, Record
+from maskedmod.core.model import Blocks, MaskedModel, Objective
+from maskedmod.core.tokens import Layout, Spec, Tokens
 from maskedmod.data.loader import Loader
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.heads.mae_decoder import MaeDecoder
 from maskedmod.heads.mlp import Mlp
 from maskedmod.losses.regression import Regression
 from maskedmod.masks.random import Random
-from maskedmod.modality import Modality, Record
-from maskedmod.model import Blocks, MaskedModel, Objective
 from maskedmod.optimizers.adamw import Adamw
 from maskedmod.targets.feature import Feature
 from maskedmod.targets.raw import Raw
 from maskedmod.teachers.ema import Ema
-from maskedmod.tokens import Layout, Spec, Tokens
 from maskedmod.train.settings import TrainSettings
 from maskedmod.train.trainer import Trainer
 

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 
 from maskedmod.cli import leave
-from maskedmod.context import Context
+from maskedmod.core.context import Context
 from maskedmod.train.parallel import processes
 from maskedmod.train.stop import Interrupted
 from tests.train import toy

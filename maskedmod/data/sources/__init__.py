@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
+from maskedmod.core.modality import BadSample, Modality, Record
 from maskedmod.data.stream import RecordStream
-from maskedmod.modality import BadSample, Modality, Record
 
 Split = Literal["train", "val"]
 Records = Sequence[Record] | RecordStream

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import Modality, Record
 from maskedmod.data.columns import label_column, signal_column
 from maskedmod.data.sources import VALIDATION, Records, Source, Split, split_by_hash
 from maskedmod.errors import UserError, unknown
-from maskedmod.modality import Modality, Record
 
 ENDINGS = (".csv", ".tsv", ".tab", ".csv.gz", ".tsv.gz", ".tab.gz")
 NO_NUMBER = frozenset({"", "na", "n/a", "nan", "none", "null"})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from maskedmod.core.modality import Modality
 from maskedmod.data.sources import Records, Source, Split, expanded
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality
 
 
 class Demo(Source):

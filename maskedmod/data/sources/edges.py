@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import Record
 from maskedmod.data.columns import label_column
 from maskedmod.data.graph import read_graph
 from maskedmod.data.graph_source import GraphSource
 from maskedmod.data.node_features import MOST_DEGREE, sparse_rows
 from maskedmod.data.sources.csv import NO_NUMBER, Sheet, read_table
 from maskedmod.errors import UserError, unknown
-from maskedmod.modality import Record
 
 SPLIT = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 """Words of a split column."""

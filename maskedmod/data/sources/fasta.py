@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import Modality, Record
 from maskedmod.data.fasta import FastaIndex, index_file, name_of
 from maskedmod.data.residue_labels import ResidueLabels
 from maskedmod.data.sources import VALIDATION, Records, Source, Split, split_by_share
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality, Record
 
 PLAIN = (".fasta", ".fa", ".faa", ".fas", ".fsa", ".seq")
 ENDINGS = (*PLAIN, *(f"{ending}.gz" for ending in PLAIN))

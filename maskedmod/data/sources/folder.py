@@ -11,10 +11,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from maskedmod.core.modality import Modality, Record
 from maskedmod.data.columns import label_column
 from maskedmod.data.sources import VALIDATION, Records, Source, Split, expanded, split_by_hash
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality, Record
 
 OTHERS = {".h5": "hdf5", ".hdf5": "hdf5", ".parquet": "parquet", ".csv": "csv", ".sdf": "sdf"}
 """Endings that other readers are for."""

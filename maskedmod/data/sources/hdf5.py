@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import Modality, Record
 from maskedmod.data.sources import VALIDATION, Records, Source, Split, expanded, split_by_hash
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality, Record
 from maskedmod.support.compat import require
 
 ENDINGS = (".h5", ".hdf5", ".hdf")

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import Modality, Record
 from maskedmod.data.columns import cell, label_column, signal_column
 from maskedmod.data.sources import VALIDATION, Records, Source, Split, expanded, split_by_hash
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError, one_line
-from maskedmod.modality import Modality, Record
 from maskedmod.support.compat import require
 
 

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from maskedmod.core.modality import BadSample, Modality, Record
 from maskedmod.data.graph import Graph, clean
 from maskedmod.data.graph_source import GraphSource
 from maskedmod.data.node_features import MOST_DEGREE
 from maskedmod.data.number_tables import integers, numbers
 from maskedmod.data.sources import Records, Split
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample, Modality, Record
 
 Array = np.ndarray[Any, Any]
 PARTS = {"train": "train", "val": "valid", "test": "test"}

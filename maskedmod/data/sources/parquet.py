@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import Modality, Record
 from maskedmod.data.columns import cell, label_column, signal_column
 from maskedmod.data.sources import VALIDATION, Records, Source, Split, expanded, split_by_hash
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality, Record
 from maskedmod.support.compat import require
 
 CACHE_BYTES = 1 << 29

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import Record
 from maskedmod.data.graph import read_graph
 from maskedmod.data.graph_source import GraphSource
 from maskedmod.data.node_features import MOST_DEGREE
 from maskedmod.data.pickles import read_pickle
 from maskedmod.errors import UserError
-from maskedmod.modality import Record
 
 VALIDATED = 500
 """Nodes of the public validation part, those after the training part (Kipf and Welling 2017, section 5.1)."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from maskedmod.core.modality import Modality, Record
 from maskedmod.data.line_records import label_of
 from maskedmod.data.sources import Records, Source, Split, split_by_hash
 from maskedmod.data.text_lines import TextFile, text_files
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality, Record
 
 ENDINGS = (".sdf", ".sd", ".mol")
 

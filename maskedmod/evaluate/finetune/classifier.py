@@ -9,16 +9,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Modality
+from maskedmod.core.tokens import Tokens
 from maskedmod.encoders import Encoder
 from maskedmod.evaluate.features import Pool, pooled
 from maskedmod.evaluate.finetune.goals import Goal
 from maskedmod.evaluate.finetune.groups import layer_groups
 from maskedmod.evaluate.finetune.mixing import Mixing
 from maskedmod.evaluate.finetune.tokens import labelled
-from maskedmod.modality import Modality
-from maskedmod.tokens import Tokens
-from maskedmod.windows import encode, inner
+from maskedmod.sequences.windows import encode, inner
 
 Rows = Literal["samples", "tokens", "eligible"]
 """What has a label: a sample, every valid token, or every token that may be masked."""

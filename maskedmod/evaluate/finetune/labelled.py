@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from maskedmod.core.modality import Modality, Record
 from maskedmod.evaluate.finetune.tokens import BEYOND
-from maskedmod.modality import Modality, Record
 
 
 class Labelled(nn.Module):

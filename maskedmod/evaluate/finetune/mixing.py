@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Modality
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality
 
 
 @dataclass(frozen=True)

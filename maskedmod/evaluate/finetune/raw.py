@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Modality, Record
 from maskedmod.evaluate.finetune.classifier import Rows
 from maskedmod.evaluate.finetune.tokens import labelled
-from maskedmod.modality import Modality, Record
 
 MOST = 50_000
 """Training tokens that the probe learns from; more are drawn from."""

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskedmod.core.modality import Modality
+from maskedmod.core.tokens import Tokens
 from maskedmod.errors import UserError
 from maskedmod.evaluate.labels import Labels, minus_one, missing
-from maskedmod.modality import Modality
-from maskedmod.tokens import Tokens
-from maskedmod.windows import inner
+from maskedmod.sequences.windows import inner
 
 UNKNOWN, BEYOND = -1, -2
 """A token without a label; padding after a sample's last token."""

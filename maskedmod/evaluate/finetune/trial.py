@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from maskedmod.core.modality import Modality, Record
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import Pool
@@ -24,7 +25,6 @@ from maskedmod.evaluate.finetune.labelled import Labelled
 from maskedmod.evaluate.finetune.mixing import Mixing
 from maskedmod.evaluate.finetune.options import LORA, Options
 from maskedmod.evaluate.labels import Labels
-from maskedmod.modality import Modality, Record
 from maskedmod.train import folder
 
 
@@ -108,8 +108,8 @@ def _fit(model: Classifier, work: Work, out: Path) -> None:
 
 def _width(work: Work) -> int:
     """Width of what the linear layer reads, found on the first sample that can be read, which also tells whether samples mix."""
-    from maskedmod.context import Context
-    from maskedmod.modality import BadSample
+    from maskedmod.core.context import Context
+    from maskedmod.core.modality import BadSample
 
     for record in work.records:
         try:

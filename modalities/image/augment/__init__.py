@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
 
 
 class Augment(nn.Module, ABC):

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
 
 from ..resampling import Interpolation, resample
 from . import Augment

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
 
 
 class ScaleShift(nn.Module):

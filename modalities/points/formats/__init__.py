@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from maskedmod.modality import BadSample
+from maskedmod.core.modality import BadSample
 
 Array = np.ndarray[Any, Any]
 

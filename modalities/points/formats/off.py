@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from maskedmod.modality import BadSample, altered
+from maskedmod.core.modality import BadSample, altered
 
 from . import Shape, decoded, numbers, triangles
 

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from maskedmod.modality import BadSample
+from maskedmod.core.modality import BadSample
 
 from . import Array, Shape, decoded, numbers
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from maskedmod.modality import BadSample
+from maskedmod.core.modality import BadSample
 
 from . import Array, Shape, decoded, numbers, triangles
 

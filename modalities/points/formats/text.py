@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from maskedmod.modality import BadSample, altered
+from maskedmod.core.modality import BadSample, altered
 
 from . import Shape, decoded, numbers
 

@@ -9,10 +9,10 @@ import pytest
 import scipy.sparse as sparse
 from maskedmod.modalities.graph.reading import row_normalised, with_self_loops
 
+from maskedmod.core.modality import BadSample
 from maskedmod.data.graph import Graph, clean, read_graph
 from maskedmod.data.node_features import all_with_degrees, sparse_rows
 from maskedmod.errors import UserError
-from maskedmod.modality import BadSample
 
 NODES = np.ones((5, 2), np.float32)
 

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen
 from maskedmod.build import build_modality
+from maskedmod.core.apply import Seen
+from maskedmod.core.modality import Modality, Record
+from maskedmod.core.tokens import Latent, Layout
 from maskedmod.data.graph import clean
 from maskedmod.errors import UserError
 from maskedmod.evaluate import svm
@@ -23,8 +25,6 @@ from maskedmod.evaluate.probe import Known
 from maskedmod.evaluate.splits import folds_of_papers
 from maskedmod.evaluate.svm import Svm
 from maskedmod.evaluate.token_table import extract_tokens, one_sample, raw_token_reader, token_reader, token_trials
-from maskedmod.modality import Modality, Record
-from maskedmod.tokens import Latent, Layout
 
 
 class Doubled(nn.Module):

@@ -17,6 +17,7 @@ import scipy.sparse as sparse
 import torch
 
 from maskedmod.build import build_modality
+from maskedmod.core.modality import Modality
 from maskedmod.data.pickles import read_pickle
 from maskedmod.data.sources.edges import Edges
 from maskedmod.data.sources.graphs import Graphs
@@ -25,7 +26,6 @@ from maskedmod.data.sources.planetoid import Planetoid
 from maskedmod.data.sources.pyg import Pyg
 from maskedmod.data.sources.tu import Tu
 from maskedmod.errors import UserError
-from maskedmod.modality import Modality
 from tests.conftest import shared
 
 

@@ -15,7 +15,7 @@ from maskedmod.modalities.points.reading import Part, read_cloud
 
 from maskedmod.api.inputs import records
 from maskedmod.cli import main
-from maskedmod.modality import BadSample, Record, changes
+from maskedmod.core.modality import BadSample, Record, changes
 
 WORDS = [
     "recipe=point_mae", "preset=tiny", "data=folder", "modality.points=64", "modality.groups=8", "modality.group_size=8",

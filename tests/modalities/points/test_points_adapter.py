@@ -14,11 +14,11 @@ from maskedmod.modalities.points.pointnet import MiniPointNet
 from maskedmod.modalities.points.raw import hand_features
 from torch import Tensor
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
+from maskedmod.core.modality import Record
+from maskedmod.core.tokens import Tokens
 from maskedmod.errors import UserError
-from maskedmod.modality import Record
 from maskedmod.testing import check_modality
-from maskedmod.tokens import Tokens
 
 SMALL = {"points": 256, "groups": 16, "group_size": 12}
 

@@ -12,7 +12,7 @@ from maskedmod.modalities.points.formats.pcd import _unpacked
 from maskedmod.modalities.points.reading import Part, read_cloud, read_shape
 from maskedmod.modalities.points.surface import sample_surface
 
-from maskedmod.modality import BadSample, Record, changes
+from maskedmod.core.modality import BadSample, Record, changes
 from tests.conftest import shared
 
 POINTS = np.round(np.random.default_rng(0).uniform(-1, 1, (50, 3)), 3)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from maskedmod.context import Context
-from maskedmod.modality import BadSample, Modality, Panel, Record
-from maskedmod.tokens import Layout, Spec, Tokens
+from maskedmod.core.context import Context
+from maskedmod.core.modality import BadSample, Modality, Panel, Record
+from maskedmod.core.tokens import Layout, Spec, Tokens
 from maskedmod_series.plot import plot
 
 

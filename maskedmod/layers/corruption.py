@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from maskedmod.tokens import KEPT, MASKED, RANDOM, MaskSet, Spec, Tokens
+from maskedmod.core.tokens import KEPT, MASKED, RANDOM, MaskSet, Spec, Tokens
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskedmod.alphabet import Alphabet
-from maskedmod.apply import Seen
-from maskedmod.modality import Modality
-from maskedmod.packing import eligible_of, positions
-from maskedmod.tokens import Latent, Layout, Tokens
+from maskedmod.core.alphabet import Alphabet
+from maskedmod.core.apply import Seen
+from maskedmod.core.modality import Modality
+from maskedmod.core.tokens import Latent, Layout, Tokens
+from maskedmod.sequences.packing import eligible_of, positions
 
 AT_ONCE = 1 << 14
 """Tokens that are encoded at a time."""

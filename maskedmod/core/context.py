@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from maskedmod.tokens import Latent, MaskSet, Tokens
+from maskedmod.core.tokens import Latent, MaskSet, Tokens
 
 if TYPE_CHECKING:
-    from maskedmod.modality import Modality
+    from maskedmod.core.modality import Modality
 
 
 @dataclass

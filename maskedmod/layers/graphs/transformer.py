@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from maskedmod.core.tokens import Layout
 from maskedmod.errors import UserError
 from maskedmod.layers.attention import Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
-from maskedmod.layers.graph import incoming, neighbour_sum
+from maskedmod.layers.graphs.messages import incoming, neighbour_sum
 from maskedmod.layers.linear import Linear
-from maskedmod.tokens import Layout
 
 
 class Centrality(nn.Module):

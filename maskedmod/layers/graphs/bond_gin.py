@@ -9,9 +9,9 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from maskedmod.layers.graph import Incoming, incoming, neighbour_sum
+from maskedmod.core.tokens import Relation
+from maskedmod.layers.graphs.messages import Incoming, incoming, neighbour_sum
 from maskedmod.layers.linear import Linear
-from maskedmod.tokens import Relation
 
 
 @dataclass(frozen=True)

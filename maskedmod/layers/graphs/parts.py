@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen
+from maskedmod.core.apply import Seen
+from maskedmod.core.tokens import Layout, Spec, Tokens
 from maskedmod.layers.categories import CategoryEmbedding
-from maskedmod.layers.graph import Incoming, incoming, neighbour_sum, sparse_rows
+from maskedmod.layers.graphs.messages import Incoming, incoming, neighbour_sum, sparse_rows
 from maskedmod.layers.linear import linear
-from maskedmod.tokens import Layout, Spec, Tokens
 
 Activation = Literal["prelu", "relu", "elu", "gelu", "none"]
 NodeNorm = Literal["none", "layer", "batch"]

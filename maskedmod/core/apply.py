@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from maskedmod.tokens import MASKED, RANDOM, Layout, MaskSet, Tokens, Visibility, take
+from maskedmod.core.tokens import MASKED, RANDOM, Layout, MaskSet, Tokens, Visibility, take
 
 Sees = Literal["visible", "mask_token", "corrupt", "full"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maskedmod.tokens import Layout, Relation
+from maskedmod.core.tokens import Layout, Relation
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskedmod.tokens import Latent, Tokens
+from maskedmod.core.tokens import Latent, Tokens
 
 
 def token_statistics(tokens: Tokens, vocab: int | None) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskedmod.layers.graph import Incoming, neighbour_sum, softmax
-from maskedmod.layers.graph_parts import Activation, NodeNorm, NodeRows, dropout, make_activation, make_node_norm
+from maskedmod.layers.graphs.messages import Incoming, neighbour_sum, softmax
+from maskedmod.layers.graphs.parts import Activation, NodeNorm, NodeRows, dropout, make_activation, make_node_norm
 from maskedmod.layers.linear import linear
 
 

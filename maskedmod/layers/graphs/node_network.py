@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from maskedmod.apply import Seen, Sees
+from maskedmod.core.apply import Seen, Sees
+from maskedmod.core.tokens import Latent, Spec
 from maskedmod.encoders import Encoder
-from maskedmod.layers.graph_parts import NodeInput, edges_of, through
-from maskedmod.tokens import Latent, Spec
+from maskedmod.layers.graphs.parts import NodeInput, edges_of, through
 
 
 class NodeNetwork(Encoder):

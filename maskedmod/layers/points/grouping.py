@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskedmod.distances import squared_distances
+from maskedmod.core.tokens import take
 from maskedmod.layers.linear import Linear, linear
-from maskedmod.tokens import take
+from maskedmod.layers.points.distances import squared_distances
 
 
 class SetPool(nn.Module):

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from maskedmod.alphabet import Alphabet
+from maskedmod.core.alphabet import Alphabet
 from maskedmod.errors import UserError, one_line
 from maskedmod.support.compat import require
 

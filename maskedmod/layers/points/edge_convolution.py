@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskedmod.distances import squared_distances
+from maskedmod.core.tokens import take
 from maskedmod.layers.linear import Linear
-from maskedmod.tokens import take
+from maskedmod.layers.points.distances import squared_distances
 
 SLOPE = 0.2
 """Of the leaky ReLU."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskedmod.tokens import MaskSet, Tokens
+from maskedmod.core.tokens import MaskSet, Tokens
 
 
 @dataclass(frozen=True)

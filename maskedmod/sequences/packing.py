@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskedmod.alphabet import Alphabet
-from maskedmod.tokens import Layout, Tokens
+from maskedmod.core.alphabet import Alphabet
+from maskedmod.core.tokens import Layout, Tokens
 
 
 def pack(samples: Sequence[np.ndarray[Any, Any] | Tensor], vocab: int) -> dict[str, Any]:

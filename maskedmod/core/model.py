@@ -8,18 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskedmod.apply import Seen, apply
-from maskedmod.context import Context, Step, View
+from maskedmod.core.apply import Seen, apply
+from maskedmod.core.context import Context, Step, View
+from maskedmod.core.health import vital_signs
+from maskedmod.core.modality import Modality
+from maskedmod.core.schedules import Ramp, value
+from maskedmod.core.tokens import Region, Tokens, Where
 from maskedmod.encoders import Encoder
 from maskedmod.heads import Head
-from maskedmod.health import vital_signs
 from maskedmod.losses import Loss
 from maskedmod.masks import Mask
-from maskedmod.modality import Modality
-from maskedmod.schedules import Ramp, value
 from maskedmod.targets import Target
 from maskedmod.teachers import Teacher
-from maskedmod.tokens import Region, Tokens, Where
 
 
 class Objective(nn.Module):

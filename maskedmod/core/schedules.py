@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from maskedmod.context import Context
+from maskedmod.core.context import Context
 
 
 @dataclass(frozen=True)

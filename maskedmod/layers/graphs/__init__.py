@@ -1,0 +1,1 @@
+"""Parts for graphs: messages along edges, attention over neighbours, atoms and bonds."""

@@ -1,0 +1,1 @@
+"""Parts for clouds of points: distances, groups of neighbours, convolutions over them."""

@@ -1,0 +1,1 @@
+"""Sequences of ids: subwords, packing without padding, windows over what is too long."""
