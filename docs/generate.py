@@ -7,10 +7,12 @@ import ast
 import inspect
 from pathlib import Path
 
-from maskedmod import catalog, checkpoints, recipe_file, schema
-from maskedmod.config import SCALARS
 from maskedmod.core.model import Objective
-from maskedmod.train.settings import TrainSettings
+from maskedmod.recipe import catalog, schema
+from maskedmod.recipe import file as recipe_file
+from maskedmod.recipe.config import SCALARS
+from maskedmod.recipe.settings import TrainSettings
+from maskedmod.zoo import checkpoints
 
 HERE = Path(__file__).resolve().parent
 HEAD = """# Recipes and blocks

@@ -117,8 +117,8 @@ def first_batch(
 def _records(tree: dict[str, Any], modality: Modality, given: str | Path | None) -> Iterable[Record]:
     """Records of a file, of all files in a folder, or of the recipe's validation set (without one: its training set)."""
     if given is None:
-        from maskedmod.build import build_source
         from maskedmod.data.stream import RecordStream
+        from maskedmod.recipe.build import build_source
 
         source = build_source(tree)
         held_out = source.records("val", modality)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from maskedmod import catalog, recipe_file
 from maskedmod.cli import VERBS, main
-from maskedmod.config import resolve
+from maskedmod.recipe import catalog
+from maskedmod.recipe import file as recipe_file
+from maskedmod.recipe.config import resolve
 from maskedmod.verbs import train as train_verb
 from maskedmod.verbs.completion import SCRIPTS, candidates
 
@@ -105,7 +106,7 @@ def test_show_prints_a_recipe_that_can_be_read_back(capsys: pytest.CaptureFixtur
 
 def test_operations_are_those_counted_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
     """One linear layer per token in the head, no block in the encoder: 2 x inputs x outputs, thrice for the backward pass."""
-    from maskedmod.estimate import count_cost, meta_model
+    from maskedmod.recipe.estimate import count_cost, meta_model
 
     words = [
         "recipe=audio_mae",

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from maskedmod import build, config, layering, recipe_file
 from maskedmod.errors import UserError
+from maskedmod.recipe import build, config, layering
+from maskedmod.recipe import file as recipe_file
 
 BASE = """# A system, Somebody et al. 2024
 modality:  {audio: {mel_bins: 128, frames: 64, patch_size: 16}}

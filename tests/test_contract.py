@@ -31,7 +31,7 @@ def series(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def make(name: str) -> Modality:
-    from maskedmod.build import build_modality
+    from maskedmod.recipe.build import build_modality
 
     return build_modality({"modality": {name: {}}})
 

@@ -20,10 +20,10 @@ import pytest
 import torch
 
 import maskedmod
-from maskedmod import catalog
 from maskedmod.cli import VERBS, main
-from maskedmod.config import resolve, resolve_names
-from maskedmod.layering import chosen
+from maskedmod.recipe import catalog
+from maskedmod.recipe.config import resolve, resolve_names
+from maskedmod.recipe.layering import chosen
 from tests.conftest import ROOT
 from tests.zoo.test_load import blocks, table
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from maskedmod import catalog, recipe_file
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.context import Context, step_seed
 from maskedmod.core.model import MaskedModel
-from maskedmod.layering import chosen
+from maskedmod.recipe import catalog
+from maskedmod.recipe import file as recipe_file
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
+from maskedmod.recipe.layering import chosen
 
 SMALL = [
     "preset=demo",

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskedmod import catalog
 from maskedmod.cli import main
+from maskedmod.recipe import catalog
 from maskedmod.testing import check_modality
 
 SOURCE = Path(__file__).parent / "thirdparty"
@@ -53,7 +53,7 @@ def _forget() -> None:
 
 
 def test_found_by_its_entry_point_and_keeps_the_contract(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from maskedmod.build import build_modality
+    from maskedmod.recipe.build import build_modality
 
     assert "series" in catalog.names("modality")
     modality = build_modality({"modality": {"series": {"length": 32, "patch_size": 4}}})

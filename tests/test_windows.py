@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from maskedmod.build import build_encoder, build_modality
-from maskedmod.config import resolve
 from maskedmod.core.modality import Record
+from maskedmod.recipe.build import build_encoder, build_modality
+from maskedmod.recipe.config import resolve
 from maskedmod.sequences import windows
 from maskedmod.sequences.windows import encode, owners, starts
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from maskedmod import recipe_file
 from maskedmod.api.loaded import Loaded
+from maskedmod.recipe import file as recipe_file
 
 
 def names(modality: str | None = None) -> list[str]:
@@ -21,8 +21,8 @@ def create(recipe: str, *words: str, preset: str | None = None, seed: int = 0) -
     """
     import torch
 
-    from maskedmod.build import build_model
-    from maskedmod.config import resolve
+    from maskedmod.recipe.build import build_model
+    from maskedmod.recipe.config import resolve
     from maskedmod.zoo.report import Report
 
     chosen = [] if preset is None else [f"preset={preset}"]

@@ -56,8 +56,8 @@ class Given(Mask):
 
 def mask_from_words(model: MaskedModel, tree: dict[str, Any], words: Sequence[str]) -> Mask:
     """The model's mask block with ``mask=NAME`` and ``mask.KEY=VALUE`` laid over it. UserError for other words."""
-    from maskedmod.build import build_mask
-    from maskedmod.config import with_words
+    from maskedmod.recipe.build import build_mask
+    from maskedmod.recipe.config import with_words
 
     for word in words:
         if not word.startswith(("mask=", "mask.")):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from maskedmod.build import build_modality
-from maskedmod.config import with_words
 from maskedmod.errors import UserError
-from maskedmod.layering import chosen
+from maskedmod.recipe.build import build_modality
+from maskedmod.recipe.config import with_words
+from maskedmod.recipe.layering import chosen
 
 if TYPE_CHECKING:
     from maskedmod.api.loaded import Loaded

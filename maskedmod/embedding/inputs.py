@@ -7,8 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from maskedmod.build import build_source
-from maskedmod.config import with_words
 from maskedmod.core.modality import BadSample, Modality, Record
 from maskedmod.data.graph_source import GraphSource
 from maskedmod.data.sources import Records
@@ -17,6 +15,8 @@ from maskedmod.data.sources.graphs import Graphs
 from maskedmod.data.sources.parquet import Parquet
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_source
+from maskedmod.recipe.config import with_words
 
 Opened = tuple[Records, list[str]]
 """Records, and what their source says of them: blank lines left out, names that occur twice."""

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.api.reading import reading
-from maskedmod.build import build_encoder
 from maskedmod.core.modality import Modality
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import POOLS, Pool, Reader, encoder_reader
 from maskedmod.evaluate.table import Table, read_table
 from maskedmod.evaluate.token_table import raw_token_reader, token_reader
+from maskedmod.recipe.build import build_encoder
 from maskedmod.support.devices import check
 from maskedmod.zoo.load import Loaded, load
 
@@ -167,7 +167,7 @@ def untrained(tree: dict[str, Any], modality: Modality, seed: int) -> Encoder:
 
 def _with_data(tree: dict[str, Any], data: Sequence[str]) -> dict[str, Any]:
     """The model's recipe with the data words laid over it."""
-    from maskedmod.config import with_words
+    from maskedmod.recipe.config import with_words
 
     for word in data:
         if not word.startswith(("data=", "data.")):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from maskedmod.build import build_source
 from maskedmod.core.modality import Modality, Record
 from maskedmod.errors import UserError
 from maskedmod.evaluate.chosen import Chosen, draw
@@ -18,6 +17,7 @@ from maskedmod.evaluate.labels import minus_one, minus_one_is_missing, missing
 from maskedmod.evaluate.named_splits import check_split, named_trials, whole
 from maskedmod.evaluate.splits import Trial, disjoint
 from maskedmod.evaluate.token_table import extract_tokens, one_sample, token_trials
+from maskedmod.recipe.build import build_source
 
 if TYPE_CHECKING:
     from maskedmod.evaluate.prepare import Settings

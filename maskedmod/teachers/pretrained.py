@@ -68,7 +68,7 @@ class Pretrained(Teacher):
     def _teacher(self, device: torch.device) -> Any:
         """The loaded model, on the device of the tokens."""
         if not self._held:
-            from maskedmod.zoo.fit import refit
+            from maskedmod.layers.fit import refit
             from maskedmod.zoo.load import load
 
             with torch.device("cpu"), torch.random.fork_rng(devices=[]):  # what is drawn here is nobody's

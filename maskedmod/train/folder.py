@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from maskedmod.errors import UserError
-from maskedmod.recipe_file import load_tree
-from maskedmod.train import checkpoint
+from maskedmod.recipe.file import load_tree
+from maskedmod.zoo import step_folder as checkpoint
 
 FREE = {"out", "resume", "init", "recipe", "preset", "stages", "presets"}
 FREE_TRAIN = {

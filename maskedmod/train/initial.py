@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from maskedmod.core.tokens import Spec
 from maskedmod.errors import UserError, unknown
+from maskedmod.layers import fit
 from maskedmod.layers.positions import RelativeBias, Table
-from maskedmod.zoo import fit
 
 
 @dataclass(frozen=True)

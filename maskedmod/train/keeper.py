@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from maskedmod.errors import UserError
-from maskedmod.train import checkpoint, state
+from maskedmod.train import state
 from maskedmod.train.parallel import Parallel
+from maskedmod.zoo import step_folder as checkpoint
 
 
 class Keeper:

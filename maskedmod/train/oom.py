@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from maskedmod.errors import UserError
-from maskedmod.train.settings import TrainSettings
+from maskedmod.recipe.settings import TrainSettings
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from maskedmod.errors import UserError, one_line
-from maskedmod.train.settings import TrainSettings
+from maskedmod.recipe.settings import TrainSettings
 from maskedmod.train.stop import Interrupted
 
 

@@ -30,9 +30,9 @@ from maskedmod.evaluate.metrics import measure
 from maskedmod.evaluate.probe import Known
 from maskedmod.evaluate.splits import hold_out
 from maskedmod.featuremap import save_map
+from maskedmod.recipe.settings import TrainSettings
 from maskedmod.sequences.windows import encode as encode_whole
 from maskedmod.train.parallel import seed_all, to_device
-from maskedmod.train.settings import TrainSettings
 
 PROBE_SEED = 2**31 - 2
 """Seed of the two sights of a sample that alignment compares: the same ones at every probe of every run."""

@@ -14,10 +14,10 @@ import torch
 
 from maskedmod.core.model import MaskedModel
 from maskedmod.errors import UserError
+from maskedmod.recipe.settings import TrainSettings
 from maskedmod.train.folder import add_facts, open_run, write
 from maskedmod.train.initial import Start, start_from
 from maskedmod.train.parallel import Parallel, processes
-from maskedmod.train.settings import TrainSettings
 from maskedmod.train.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def train(tree: dict[str, Any]) -> Path:
     """Train one resolved recipe tree -> its run folder. Goes on from the newest checkpoint in ``out`` unless ``resume=never``.
     Raises UserError for whatever a user can mend, Interrupted after a signal."""
-    from maskedmod.build import build_settings
+    from maskedmod.recipe.build import build_settings
 
     settings = build_settings(tree)
     if settings.threads is not None:
@@ -59,11 +59,11 @@ def _together(parallel: Parallel, work: Callable[[], Any]) -> Any:
 
 
 def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, out: Path) -> Trainer:
-    from maskedmod.build import build_modality, build_model, build_optimizer, build_source
     from maskedmod.data.bad import BadLog
     from maskedmod.data.budget import BudgetOrder, packing_report
     from maskedmod.data.loader import Loader
     from maskedmod.data.statistics import measure
+    from maskedmod.recipe.build import build_modality, build_model, build_optimizer, build_source
 
     seed, size = int(tree.get("seed", 0)), settings.part_size(parallel.world)
     modality, source = build_modality(tree), build_source(tree)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from maskedmod.train.settings import TrainSettings
+from maskedmod.recipe.settings import TrainSettings
 
 
 @dataclass(frozen=True)

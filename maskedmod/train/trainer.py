@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from maskedmod.core.context import Context, step_seed
 from maskedmod.errors import UserError
 from maskedmod.optimizers import Optimizer
+from maskedmod.recipe.settings import TrainSettings
 from maskedmod.train.health import Health, save_batch
 from maskedmod.train.keeper import Keeper
 from maskedmod.train.metrics import Metrics, NotFiniteError
@@ -21,7 +22,6 @@ from maskedmod.train.oom import explained
 from maskedmod.train.parallel import Parallel, prepare_units, seed_all, to_device
 from maskedmod.train.protocol import Batches, Trainable
 from maskedmod.train.schedule import Plan
-from maskedmod.train.settings import TrainSettings
 from maskedmod.train.stop import Interrupted, StopSignals
 from maskedmod.train.update import Updates
 from maskedmod.train.validate import Validator

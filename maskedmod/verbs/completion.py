@@ -11,15 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from maskedmod import catalog, checkpoints, recipe_file
 from maskedmod.cli import VERBS
-from maskedmod.config import WORDS, resolve_names
 from maskedmod.errors import UserError, unknown
-from maskedmod.layering import chosen
+from maskedmod.recipe import catalog
+from maskedmod.recipe import file as recipe_file
+from maskedmod.recipe.config import WORDS, resolve_names
+from maskedmod.recipe.layering import chosen
 from maskedmod.verbs.eval import KEYS as EVAL_KEYS
 from maskedmod.verbs.ls import PARTS
 from maskedmod.verbs.score import CHOICES as SCORE_CHOICES
 from maskedmod.verbs.score import KEYS as SCORE_KEYS
+from maskedmod.zoo import checkpoints
 
 # bash cuts words at "=", so the candidates lose what stands before the last one there.
 SCRIPTS = {
@@ -85,7 +87,7 @@ def _keys(known: Sequence[str], last: str, before: Sequence[str]) -> list[str]:
         nested = [f"{key}." for key in known if key in (*catalog.SLOTS, "train")]
         return [*(f"{key}=" for key in known if key != "train"), *nested]
     if root == "train":
-        settings = catalog.fields("maskedmod.train", "settings", "TrainSettings")
+        settings = catalog.fields("maskedmod.recipe", "settings", "TrainSettings")
         return [f"train.{name}=" for name in settings]
     block = chosen(_tree(before).get(root))
     if root not in catalog.SLOTS or block is None:

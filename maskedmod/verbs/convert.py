@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from maskedmod.config import split_words
 from maskedmod.errors import UserError
+from maskedmod.recipe.config import split_words
 
 KEYS = ("checkpoint", "to", "output", "version", "push", "private")
 NEEDED = (("checkpoint", "a run folder or a model"), ("to", "hf, timm, fair or fair-esm"), ("output", "a new folder"))

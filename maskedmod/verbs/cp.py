@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from maskedmod import recipe_file
-from maskedmod.config import split_words
 from maskedmod.errors import UserError
+from maskedmod.recipe import file as recipe_file
+from maskedmod.recipe.config import split_words
 
 
 def run(words: Sequence[str]) -> int:

@@ -31,8 +31,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from maskedmod.config import split_words
 from maskedmod.errors import UserError
+from maskedmod.recipe.config import split_words
 
 KEYS = ("checkpoint", "input", "output", "pool", "layer", "batch_size", "workers", "device", "resume", "data", "modality")
 

@@ -39,8 +39,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from maskedmod.config import split_words
 from maskedmod.errors import UserError
+from maskedmod.recipe.config import split_words
 
 KINDS: dict[str, Any] = {
     "pool": str, "level": str, "split": str, "encoder": str, "device": str, "seeds": int, "folds": int, "samples": int,

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from maskedmod import catalog, checkpoints, recipe_file
 from maskedmod.errors import unknown
+from maskedmod.recipe import catalog
+from maskedmod.recipe import file as recipe_file
+from maskedmod.zoo import checkpoints
 
 PARTS = ("recipes", "blocks", "modalities", "checkpoints")
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from maskedmod import checkpoints
 from maskedmod.errors import UserError, unknown
-from maskedmod.fetch import names
+from maskedmod.zoo import checkpoints
+from maskedmod.zoo.fetch import names
 
 
 def run(words: Sequence[str]) -> int:

@@ -22,8 +22,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from maskedmod.config import split_words
 from maskedmod.errors import UserError
+from maskedmod.recipe.config import split_words
 
 KEYS = ("checkpoint", "input", "output", "samples", "columns", "rows", "seed", "wav", "mask")
 KINDS = {"samples": int, "columns": int, "rows": int, "seed": int, "wav": bool}

@@ -28,8 +28,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from maskedmod.config import split_words
 from maskedmod.errors import UserError, unknown
+from maskedmod.recipe.config import split_words
 
 METHODS = ("masked-marginals", "wt-marginals", "pseudo-perplexity")
 CHOICES = {"method": METHODS, "window": ("optimal", "full"), "bad": ("error", "skip")}

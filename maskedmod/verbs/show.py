@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from maskedmod.config import resolve, stages
 from maskedmod.errors import UserError
-from maskedmod.recipe_file import dump
+from maskedmod.recipe.config import resolve, stages
+from maskedmod.recipe.file import dump
 
 
 def run(words: Sequence[str]) -> int:
@@ -25,7 +25,7 @@ def run(words: Sequence[str]) -> int:
 
 def figures(tree: dict[str, Any], of: str = "") -> list[str]:
     """Lines with the parameters and the cost of a step."""
-    from maskedmod.estimate import count_cost, count_parameters, meta_model
+    from maskedmod.recipe.estimate import count_cost, count_parameters, meta_model
 
     try:
         model = meta_model(tree)

@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from maskedmod.config import resolve, stages
 from maskedmod.errors import UserError
+from maskedmod.recipe.config import resolve, stages
 
 
 def run(words: Sequence[str]) -> int:

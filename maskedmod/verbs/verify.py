@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from maskedmod.config import split_words
 from maskedmod.errors import UserError
+from maskedmod.recipe.config import split_words
 from maskedmod.verbs.convert import named
 
 KEYS = ("checkpoint", "against")

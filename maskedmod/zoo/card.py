@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskedmod.errors import UserError
-from maskedmod.layering import chosen
-from maskedmod.recipe_file import dump
+from maskedmod.recipe.file import dump
+from maskedmod.recipe.layering import chosen
 from maskedmod.zoo.writing import Written
 
 if TYPE_CHECKING:

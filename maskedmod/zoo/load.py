@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from maskedmod.api.loaded import Loaded
-from maskedmod.checkpoints import entries
 from maskedmod.core.model import MaskedModel
 from maskedmod.errors import UserError
-from maskedmod.fetch import names
+from maskedmod.zoo.checkpoints import entries
+from maskedmod.zoo.fetch import names
+from maskedmod.zoo.files.source import Source, read
 from maskedmod.zoo.layouts import Layout, find
 from maskedmod.zoo.mapping import Converted, convert
 from maskedmod.zoo.report import Report
 from maskedmod.zoo.settings import settle
-from maskedmod.zoo.source import Source, read
 from maskedmod.zoo.unfilled import Unfilled
 
 EXTRA = "extra."
@@ -68,7 +68,7 @@ def _of_a_run(path: Path) -> bool:
 
 
 def _assemble(source: Source, layout: Layout, values: dict[str, Any], strict: bool) -> Loaded:
-    from maskedmod.build import build_model
+    from maskedmod.recipe.build import build_model
 
     tree = layout.recipe(source.weights, values)
     converted = convert(source.weights, layout.rules(source.weights, values))

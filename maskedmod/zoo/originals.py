@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.api.loaded import Loaded
-from maskedmod.checkpoints import WEIGHT_FILES
 from maskedmod.core.context import Context, Step
 from maskedmod.core.masking import from_masked, from_noise
 from maskedmod.core.tokens import Layout, MaskSet, Tokens
 from maskedmod.errors import UserError
-from maskedmod.layering import chosen
+from maskedmod.recipe.layering import chosen
 from maskedmod.sequences.packing import positions
 from maskedmod.support.compat import require
+from maskedmod.zoo.checkpoints import WEIGHT_FILES
 from maskedmod.zoo.export import export
 from maskedmod.zoo.verify import Pair, Stack
 from maskedmod.zoo.writers import meant
@@ -117,7 +117,7 @@ def _pictures(loaded: Loaded, model: Any, name: str, blocks: list[nn.Module]) ->
 
 
 def _timm(loaded: Loaded, path: Path) -> Pair:
-    from maskedmod.zoo.source import read
+    from maskedmod.zoo.files.source import read
     from maskedmod.zoo.writers import write
 
     timm = require("timm", "verify")

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from maskedmod.build import build_modality, build_model
-from maskedmod.config import load_tree
 from maskedmod.core.model import MaskedModel
 from maskedmod.errors import UserError
-from maskedmod.train import checkpoint
+from maskedmod.recipe.build import build_modality, build_model
+from maskedmod.recipe.config import load_tree
+from maskedmod.zoo import step_folder as checkpoint
 
 
 def load_run(path: str | Path) -> tuple[MaskedModel, dict[str, Any]]:

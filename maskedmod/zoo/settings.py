@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from maskedmod.errors import UserError, unknown
 
 if TYPE_CHECKING:
+    from maskedmod.zoo.files.source import Source
     from maskedmod.zoo.layouts import Layout
-    from maskedmod.zoo.source import Source
 
 
 TOKENS = "tokens.txt"

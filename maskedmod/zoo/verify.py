@@ -78,7 +78,7 @@ class Comparison:
 def verify(checkpoint: str, against: str | None = None) -> Comparison:
     """Run a checkpoint in ours and in the original implementation. ``against``: transformers, timm or fair-esm; None: the one
     whose layout the checkpoint has. UserError where the original is not installed or does not have such a model."""
-    from maskedmod.fetch import names
+    from maskedmod.zoo.fetch import names
     from maskedmod.zoo.load import load
 
     loaded = load(checkpoint)

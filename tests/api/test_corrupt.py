@@ -12,9 +12,9 @@ from PIL import Image as Pillow
 
 import maskedmod.zoo
 from maskedmod.api.loaded import Loaded
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.embedding import embed
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.zoo.report import Report
 
 SMALL = ["encoder.depth=1", "encoder.width=16", "encoder.heads=2", "head.depth=1", "head.width=16", "head.heads=2"]

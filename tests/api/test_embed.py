@@ -17,13 +17,13 @@ from PIL import Image as Pillow
 
 import maskedmod.zoo
 from maskedmod.api.loaded import Loaded
-from maskedmod.build import build_model
 from maskedmod.cli import main
-from maskedmod.config import resolve
 from maskedmod.embedding import embed, run
 from maskedmod.embedding.parts import Part, Parts
 from maskedmod.embedding.reading import Row
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.zoo.report import Report
 
 SMALL = ["encoder.depth=1", "encoder.width=24", "encoder.heads=2", "head.depth=1", "head.width=16", "head.heads=2"]

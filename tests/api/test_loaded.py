@@ -13,10 +13,10 @@ from PIL import Image as Pillow
 
 import maskedmod
 from maskedmod.api.loaded import Loaded
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.modality import Record
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.zoo.report import Report
 
 SMALL = ["encoder.depth=2", "encoder.width=24", "encoder.heads=2", "head.depth=1", "head.width=16", "head.heads=2"]

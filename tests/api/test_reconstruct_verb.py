@@ -11,11 +11,11 @@ from PIL import Image as Pillow
 
 import maskedmod.zoo
 from maskedmod.api.loaded import Loaded
-from maskedmod.build import build_model
 from maskedmod.cli import main
-from maskedmod.config import resolve
-from maskedmod.recipe_file import dump
-from maskedmod.train import checkpoint
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
+from maskedmod.recipe.file import dump
+from maskedmod.zoo import step_folder as checkpoint
 from maskedmod.zoo.report import Report
 
 SMALL = ["encoder.depth=1", "encoder.width=24", "encoder.heads=2", "head.depth=1", "head.width=16", "head.heads=2"]

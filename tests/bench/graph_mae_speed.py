@@ -23,12 +23,12 @@ from torch import Tensor, nn
 from torch_geometric.nn import GATConv
 from torch_geometric.nn.conv import gat_conv
 
-from maskedmod.build import build_modality, build_model, build_optimizer, build_source
-from maskedmod.config import resolve
 from maskedmod.core.context import Context
 from maskedmod.core.model import MaskedModel
 from maskedmod.core.tokens import MASKED, Tokens
 from maskedmod.layers.graphs import parts as graph_parts
+from maskedmod.recipe.build import build_modality, build_model, build_optimizer, build_source
+from maskedmod.recipe.config import resolve
 
 WAYS = ("ours", "usual")
 EPOCHS, AGREE = 10, 1e-5

@@ -31,8 +31,8 @@ BATCH, TOKENS = 8, 4096
 
 def proteins(path: str, count: int) -> list[Any]:
     """Ids of proteins drawn with seed 0, with cls and eos."""
-    from maskedmod.build import build_modality
     from maskedmod.data.sources.fasta import Fasta
+    from maskedmod.recipe.build import build_modality
 
     modality = build_modality({"modality": {"protein": {}}})
     records = Fasta(path).everything(modality)
@@ -43,10 +43,10 @@ def proteins(path: str, count: int) -> list[Any]:
 
 def packed(samples: list[Any]) -> Iterator[Any]:
     """Our steps of one round, as functions."""
-    from maskedmod.build import build_model
-    from maskedmod.config import resolve
     from maskedmod.core.context import Context
     from maskedmod.data.budget import BudgetOrder
+    from maskedmod.recipe.build import build_model
+    from maskedmod.recipe.config import resolve
 
     model = build_model(resolve(["recipe=esm2", "preset=8m"])).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-4)

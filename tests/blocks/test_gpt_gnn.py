@@ -11,8 +11,6 @@ import torch.nn.functional as F
 from maskedmod.modalities.graph import Graph
 from torch import nn
 
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.apply import Seen, apply
 from maskedmod.core.context import Context, Step, View
 from maskedmod.core.masking import packed_from_masked
@@ -21,6 +19,8 @@ from maskedmod.core.tokens import Latent, Layout, Relation, Spec, Tokens, Where
 from maskedmod.encoders.gin import Gin
 from maskedmod.heads.edge_match import EdgeMatch
 from maskedmod.masks.generation import Generated, Generation, generated, larger
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.targets.true_edge import TrueEdge
 
 SPEC = Spec(values=4, axes=1, width=8, target=40)

@@ -11,8 +11,6 @@ import torch.nn.functional as F
 from maskedmod.modalities.molecular_graph import MolecularGraph
 from torch import Tensor
 
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.apply import Seen, apply
 from maskedmod.core.context import Context
 from maskedmod.core.masking import from_masked
@@ -27,6 +25,8 @@ from maskedmod.losses.masked_contrast import MaskedContrast
 from maskedmod.losses.vq import Vq
 from maskedmod.masks.atoms import Atoms
 from maskedmod.masks.nothing import Nothing
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.reconstruction import reconstruct
 from maskedmod.train.run import train
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.context import Context, Step
 from maskedmod.core.model import MaskedModel, Objective
 from maskedmod.core.tokens import Spec, Where
 from maskedmod.layers.points.distances import squared_distances
 from maskedmod.losses.bce import Bce
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.targets.occupancy import Occupancy
 
 SMALL = ["recipe=mask_point", "preset=demo", "encoder.depth=1", "encoder.width=48", "modality.points=128", "modality.groups=16"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.context import Context
 from maskedmod.core.modality import Record
 from maskedmod.core.tokens import Layout, Spec, Where
 from maskedmod.layers.pairing import partners
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.targets.token_pairs import TokenPairs
 
 

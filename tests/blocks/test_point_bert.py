@@ -9,9 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from maskedmod.build import build_model
 from maskedmod.cli import main
-from maskedmod.config import resolve
 from maskedmod.core.apply import Seen
 from maskedmod.core.context import Context, Step
 from maskedmod.core.model import MaskedModel, Objective
@@ -21,6 +19,8 @@ from maskedmod.encoders.point_codes import PointCodes
 from maskedmod.layers.points.edge_convolution import EdgeConvolutions
 from maskedmod.losses.chamfer import Chamfer
 from maskedmod.losses.shares import Shares
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.zoo import load
 
 SPEC = Spec(values=12, axes=3, target=12)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.context import Context
 from maskedmod.core.model import MaskedModel
 from maskedmod.core.tokens import Spec
 from maskedmod.prediction import predict
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.reconstruction import reconstruct
 from maskedmod.targets.points import Points
 

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 
 import maskedmod
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.apply import Seen
 from maskedmod.core.context import Context
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.teachers.pretrained import Pretrained
 from tests.parity.golden import agree
 from tests.zoo.test_load import fair_encoder, saved

@@ -10,8 +10,6 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.apply import Seen
 from maskedmod.core.context import Context
 from maskedmod.core.model import MaskedModel, Objective
@@ -19,6 +17,8 @@ from maskedmod.core.schedules import Ramp
 from maskedmod.core.tokens import Latent, Layout, Spec, Tokens
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.layers.positions import lattice
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.targets.feature import Feature
 from maskedmod.targets.raw import Raw
 from maskedmod.teachers.ema import Ema

@@ -11,8 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import maskedmod
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.apply import Seen
 from maskedmod.core.context import Context, View
 from maskedmod.core.masking import from_noise
@@ -24,9 +22,11 @@ from maskedmod.heads.mae_decoder import MaeDecoder
 from maskedmod.layers.attention import Who
 from maskedmod.layers.ema_codebook import EmaCodebook
 from maskedmod.masks.score_guided import ScoreGuided
-from maskedmod.recipe_file import dump
-from maskedmod.train import checkpoint
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
+from maskedmod.recipe.file import dump
 from maskedmod.train.folder import write
+from maskedmod.zoo import step_folder as checkpoint
 from tests.zoo.test_load import saved
 
 SMALL, IMAGENET = ["encoder.codes=20", "encoder.code_width=8"], ["modality.mean=imagenet", "modality.std=imagenet"]

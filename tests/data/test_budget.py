@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from maskedmod.build import build_modality
 from maskedmod.core.modality import Modality, Record
 from maskedmod.data.budget import BudgetOrder, packing_report
 from maskedmod.data.loader import Loader
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_modality
 
 
 def lengths(count: int = 400, seed: int = 0, most: int = 300) -> np.ndarray[Any, Any]:

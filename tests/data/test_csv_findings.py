@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from maskedmod.build import build_modality
 from maskedmod.core.modality import BadSample, Modality
 from maskedmod.data.sources.csv import Csv
 from maskedmod.embedding.inputs import open_input
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_modality
 
 
 @pytest.fixture(scope="module")

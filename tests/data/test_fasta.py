@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from maskedmod.build import build_modality
 from maskedmod.core.modality import BadSample, Modality, changes
 from maskedmod.data.sources.csv import Csv
 from maskedmod.data.sources.fasta import Fasta
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_modality
 from tests.conftest import shared
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from maskedmod.build import build_modality
 from maskedmod.cli import main
 from maskedmod.core.modality import Modality
 from maskedmod.data.sources.fasta import Fasta
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_modality
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_raw_features_of_any_tokens() -> None:
 
 
 def test_the_commands_of_the_page_are_words_that_exist() -> None:
-    from maskedmod.config import split_words
+    from maskedmod.recipe.config import split_words
     from maskedmod.verbs.eval import KEYS
 
     page = (Path(__file__).resolve().parents[2] / "docs" / "evaluate.md").read_text(encoding="utf-8")

@@ -9,7 +9,6 @@ import pytest
 import torch
 from maskedmod.modalities.protein import Protein
 
-from maskedmod.build import build_encoder
 from maskedmod.core.modality import Record
 from maskedmod.evaluate.chosen import Chosen
 from maskedmod.evaluate.finetune.classifier import features
@@ -18,6 +17,7 @@ from maskedmod.evaluate.finetune.raw import token_values
 from maskedmod.evaluate.finetune.tokens import counts, encode_tokens, on_eligible
 from maskedmod.evaluate.finetune.trial import Work, answers, finetune
 from maskedmod.evaluate.metrics import measure
+from maskedmod.recipe.build import build_encoder
 
 SMALL = {"depth": 1, "width": 32, "heads": 2, "positions": "rotary", "classes": 0, "sees": "corrupt"}
 QUICK: dict[str, Any] = {"batch_size": 16, "lr": 1e-2, "warmup": 0.1, "smoothing": 0.0, "drop_path": 0.0, "layer_decay": 1.0}

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from maskedmod.build import build_encoder, build_modality
 from maskedmod.core.context import Context
 from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.errors import UserError
@@ -20,6 +19,7 @@ from maskedmod.evaluate.finetune.mixing import Mixing
 from maskedmod.evaluate.finetune.options import options
 from maskedmod.evaluate.finetune.tokens import BEYOND, UNKNOWN, counts, encode_tokens, is_per_token, on_eligible
 from maskedmod.evaluate.labels import Labels
+from maskedmod.recipe.build import build_encoder, build_modality
 from maskedmod.support.compat import repair_torchvision
 from tests.evaluate.toy import Flat, encoder, recipe
 

@@ -116,8 +116,8 @@ def test_names_are_checked() -> None:
 
 
 def test_eval_with_a_named_split(tmp_path: Path) -> None:
-    from maskedmod.config import resolve
     from maskedmod.evaluate.run import evaluate
+    from maskedmod.recipe.config import resolve
     from maskedmod.train.run import train
 
     small = ["encoder.depth=1", "encoder.width=16", "encoder.heads=2", "train.steps=2", "data.samples=64", "train.val_batches=1"]

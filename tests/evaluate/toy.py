@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskedmod.build import build_encoder
 from maskedmod.core.modality import BadSample, Modality, Panel, Record
 from maskedmod.core.tokens import Layout, Spec, Tokens
 from maskedmod.encoders import Encoder
 from maskedmod.evaluate.chosen import Chosen
+from maskedmod.recipe.build import build_encoder
 
 
 class Flat(Modality):

@@ -11,13 +11,13 @@ import torch
 from maskedmod.modalities.molecular_graph import MolecularGraph, molecule_of
 from rdkit import Chem, RDConfig
 
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.context import Context
 from maskedmod.core.modality import BadSample, Record, changes
 from maskedmod.data.sources.csv import Csv
 from maskedmod.data.sources.sdf import Sdf
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.reconstruction import reconstruct
 from maskedmod.testing import check_modality
 

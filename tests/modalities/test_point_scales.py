@@ -8,12 +8,12 @@ import torch
 from maskedmod.modalities.points import Points
 
 import maskedmod
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.context import Context
 from maskedmod.core.model import MaskedModel
 from maskedmod.core.pyramid import Pyramid
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.reconstruction import reconstruct
 
 TINY = [

@@ -10,9 +10,9 @@ import torch
 from maskedmod.modalities.protein import Rules, alphabet
 from maskedmod.modalities.protein.pairs import PairEmbedding
 
-from maskedmod.build import build_modality
 from maskedmod.core.modality import BadSample, Modality, Record, changes
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_modality
 
 
 def protein(**arguments: Any) -> Modality:

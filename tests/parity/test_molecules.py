@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 import maskedmod
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.context import Context, Step
 from maskedmod.core.masking import packed_from_masked
 from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.layers.graphs.bonds import bonds_of, hide_bonds
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.sequences.packing import positions
 from maskedmod.zoo import Loaded
 from tests.conftest import parity_case

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from maskedmod.build import build_model
-from maskedmod.config import resolve
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.support.compat import repair_torchaudio, repair_torchvision
 from tests.conftest import parity_case
 

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.context import Step
 from maskedmod.core.masking import from_masked
 from maskedmod.core.pyramid import Pyramid, PyramidMask
 from maskedmod.masks.multi_scale import project
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.zoo import Loaded
-from maskedmod.zoo.layouts import point_m2ae
+from maskedmod.zoo.layouts.points import point_m2ae
 from maskedmod.zoo.mapping import convert
 from tests.conftest import parity_case
 from tests.parity.golden import GRADIENT, OUTPUT, Golden, agree, cases, golden, gradients_agree, load_saved, one_step

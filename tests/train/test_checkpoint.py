@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from maskedmod.errors import UserError
-from maskedmod.train import checkpoint
+from maskedmod.zoo import step_folder as checkpoint
 from tests.train import toy
 
 

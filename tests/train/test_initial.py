@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import maskedmod
-from maskedmod.build import build_model
-from maskedmod.config import resolve
 from maskedmod.core.apply import Seen
 from maskedmod.errors import UserError
+from maskedmod.layers import fit
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
 from maskedmod.train.initial import start_from
-from maskedmod.zoo import fit
 from tests.zoo.test_load import fair_encoder, saved
 
 WORDS = ["recipe=mae", "preset=demo", "encoder.depth=2", "encoder.width=32", "encoder.heads=2", "encoder.positions=frozen"]

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 import maskedmod
-from maskedmod.build import build_modality
-from maskedmod.config import resolve
 from maskedmod.core.modality import Record
 from maskedmod.embedding import embed
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import encoder_reader, extract
+from maskedmod.recipe.build import build_modality
+from maskedmod.recipe.config import resolve
 from maskedmod.train.run import train
 
 SMALL = [

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from maskedmod.train import checkpoint
 from maskedmod.train.stop import EXIT_INTERRUPTED
+from maskedmod.zoo import step_folder as checkpoint
 from tests.train import toy
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,11 +10,11 @@ import pytest
 import torch
 import yaml
 
-from maskedmod.config import resolve
 from maskedmod.errors import UserError
-from maskedmod.train import checkpoint
+from maskedmod.recipe.config import resolve
 from maskedmod.train.initial import match
 from maskedmod.train.run import train
+from maskedmod.zoo import step_folder as checkpoint
 from tests.train import toy
 
 SMALL = [

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
+from maskedmod.recipe.settings import TrainSettings
 from maskedmod.train.schedule import Plan
-from maskedmod.train.settings import TrainSettings
 
 
 def plan(per_epoch: float = 10, **changes: object) -> Plan:

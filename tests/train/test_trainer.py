@@ -16,9 +16,9 @@ from maskedmod.optimizers import Optimizer
 from maskedmod.optimizers.adamw import Adamw
 from maskedmod.optimizers.lamb import Lamb
 from maskedmod.optimizers.lars import Lars
-from maskedmod.train import checkpoint
 from maskedmod.train.parallel import Parallel
 from maskedmod.train.stop import EXIT_INTERRUPTED, Interrupted
+from maskedmod.zoo import step_folder as checkpoint
 from tests.train import toy
 
 

@@ -20,10 +20,10 @@ from maskedmod.heads.mlp import Mlp
 from maskedmod.losses.regression import Regression
 from maskedmod.masks.random import Random
 from maskedmod.optimizers.adamw import Adamw
+from maskedmod.recipe.settings import TrainSettings
 from maskedmod.targets.feature import Feature
 from maskedmod.targets.raw import Raw
 from maskedmod.teachers.ema import Ema
-from maskedmod.train.settings import TrainSettings
 from maskedmod.train.trainer import Trainer
 
 N, P, WIDTH = 16, 8, 32

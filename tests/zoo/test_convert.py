@@ -13,7 +13,7 @@ import maskedmod
 from maskedmod.cli import main
 from maskedmod.errors import UserError
 from maskedmod.support.compat import repair_torchaudio, repair_torchvision
-from maskedmod.train import checkpoint
+from maskedmod.zoo import step_folder as checkpoint
 from maskedmod.zoo.convert import convert, push
 from maskedmod.zoo.verify import compare
 from tests.zoo.test_load import SETTINGS, fair_encoder, fair_whole, saved

@@ -17,11 +17,11 @@ import torch
 from safetensors.torch import save
 
 import maskedmod
-from maskedmod import checkpoints
-from maskedmod.checkpoints import Checkpoint
 from maskedmod.cli import main
 from maskedmod.errors import UserError
-from maskedmod.fetch import cache, https, names
+from maskedmod.zoo import checkpoints
+from maskedmod.zoo.checkpoints import Checkpoint
+from maskedmod.zoo.fetch import cache, https, names
 from maskedmod.zoo.layouts import LAYOUTS
 from tests.zoo.server import COMMIT, Site, serving
 from tests.zoo.test_load import SETTINGS, fair_whole
@@ -63,7 +63,7 @@ def site(weights: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 def known(monkeypatch: pytest.MonkeyPatch, **facts: object) -> None:
     """The catalogue knows one file."""
     entry = Checkpoint(NAME, "mae", "all", "MIT", **{"files": ("a.safetensors",), **facts})  # type: ignore[arg-type]
-    for module in ("maskedmod.fetch.names", "maskedmod.zoo.load"):
+    for module in ("maskedmod.zoo.fetch.names", "maskedmod.zoo.load"):
         monkeypatch.setattr(import_module(module), "entries", lambda: {NAME: entry})
 
 
@@ -166,7 +166,7 @@ def test_two_processes_at_once_fetch_once(site: Site, weights: bytes, tmp_path: 
     site.files["/w/a.safetensors"] = weights * 500  # long enough for both to meet
     target = tmp_path / "out" / "a.safetensors"
     script = (
-        "import sys; from pathlib import Path; from maskedmod.fetch import https\n"
+        "import sys; from pathlib import Path; from maskedmod.zoo.fetch import https\n"
         "https.fetch(sys.argv[1], Path(sys.argv[2]), lambda path: None, print)"
     )
     command = [sys.executable, "-c", script, f"{site.url}/w/a.safetensors", str(target)]
@@ -182,7 +182,7 @@ def test_a_full_disk(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         refused(NAME, "disk is full")
     assert left(cache.home()) == []
     script = (
-        "import resource, signal, sys; from pathlib import Path; from maskedmod.fetch import https\n"
+        "import resource, signal, sys; from pathlib import Path; from maskedmod.zoo.fetch import https\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
         "https.fetch(sys.argv[1], Path(sys.argv[2]), lambda path: None, print)"
     )
@@ -389,7 +389,7 @@ def test_the_list_is_read_without_torch() -> None:
 
 def test_loading_needs_no_second_copy(site: Site) -> None:
     """Tensors are views of the mapped file."""
-    from maskedmod.zoo.source import read
+    from maskedmod.zoo.files.source import read
 
     source = read(names.located(NAME, quiet))
     assert source.files and len({x.untyped_storage().data_ptr() for x in source.weights.values()}) == 1

@@ -24,7 +24,7 @@ from torch import Tensor
 
 import maskedmod
 from maskedmod.errors import UserError
-from maskedmod.zoo import plain_pickle
+from maskedmod.zoo.files import plain_pickle
 from tests.zoo.test_load import SETTINGS, fair_encoder, fair_whole
 
 MEMORY = 100_000  # kB that a refusal may take at most
@@ -360,7 +360,7 @@ def test_tensors_are_those_of_torch_load(new: bool, tmp_path: Path) -> None:
         "wide": base.double()[2:], "parameter": torch.nn.Parameter(torch.randn(2)),
     }  # fmt: skip
     torch.save(tensors, tmp_path / "a.pt", _use_new_zipfile_serialization=new)
-    from maskedmod.zoo.source import read
+    from maskedmod.zoo.files.source import read
 
     ours = read(tmp_path / "a.pt").weights
     for key, tensor in torch.load(tmp_path / "a.pt", weights_only=True).items():

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from maskedmod.errors import UserError, unknown
 from maskedmod.optimizers import Optimizer
-from maskedmod.train.settings import TrainSettings
+from maskedmod.recipe.settings import TrainSettings
 
 TaskName = Literal["auto", "classes", "tags", "numbers", "tokens"]
 

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskedmod.build import build_encoder, build_modality
 from maskedmod.errors import UserError
 from maskedmod.evaluate.finetune.classifier import Classifier, Net
 from maskedmod.evaluate.finetune.goals import Goal
 from maskedmod.evaluate.finetune.mixing import Mixing
 from maskedmod.evaluate.finetune.options import Options
 from maskedmod.evaluate.labels import Labels
-from maskedmod.schema import block
+from maskedmod.recipe.build import build_encoder, build_modality
+from maskedmod.recipe.schema import block
 
 WEIGHTS, FACTS = "network.safetensors", "finetune.json"
 

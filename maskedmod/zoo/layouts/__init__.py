@@ -8,32 +8,27 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from maskedmod.errors import UserError, unknown
-from maskedmod.zoo.layouts import (
-    audio_mae,
+from maskedmod.zoo.files.source import Source
+from maskedmod.zoo.layouts.audio import audio_mae
+from maskedmod.zoo.layouts.graph import graph_mae, pretrain_gnns
+from maskedmod.zoo.layouts.image import (
     beit,
     data2vec_vision,
-    fair_esm,
     fair_mae,
-    graph_mae,
     hf_beit,
-    hf_bert,
     hf_clip,
-    hf_esm,
     hf_i_jepa,
     hf_vit,
     hf_vit_mae,
     hf_vit_mim,
     i_jepa,
-    molformer,
-    point_m2ae,
-    point_mae,
-    pretrain_gnns,
     simmim,
     timm_vit,
     vq_kd,
 )
+from maskedmod.zoo.layouts.points import point_m2ae, point_mae
+from maskedmod.zoo.layouts.sequence import fair_esm, hf_bert, hf_esm, molformer
 from maskedmod.zoo.mapping import Rule
-from maskedmod.zoo.source import Source
 
 Weights = Mapping[str, Tensor]
 

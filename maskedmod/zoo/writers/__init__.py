@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from maskedmod.errors import UserError, unknown
-from maskedmod.layering import chosen
-from maskedmod.zoo.writers import esm, graphs, jepa, mae, masked_inside, molformer, points, text
+from maskedmod.recipe.layering import chosen
+from maskedmod.zoo.writers.graph import networks as graphs
+from maskedmod.zoo.writers.image import jepa, mae, masked_inside
+from maskedmod.zoo.writers.points import clouds as points
+from maskedmod.zoo.writers.sequence import esm, molformer, text
 from maskedmod.zoo.writing import Written
 
 if TYPE_CHECKING:

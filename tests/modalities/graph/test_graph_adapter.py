@@ -12,12 +12,12 @@ from maskedmod.modalities.graph.demo import WORDS
 from maskedmod.modalities.graph.picture import MOST, nearest
 from maskedmod.modalities.graph.sampling import induced, reached, seeds_of
 
-from maskedmod.build import build_modality
 from maskedmod.core.context import Context
 from maskedmod.core.modality import BadSample, Modality, Record
 from maskedmod.data.graph import Graph, clean
 from maskedmod.data.loader import Loader
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_modality
 from maskedmod.testing import check_modality
 
 

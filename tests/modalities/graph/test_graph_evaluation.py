@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from maskedmod.build import build_modality
 from maskedmod.core.apply import Seen
 from maskedmod.core.modality import Modality, Record
 from maskedmod.core.tokens import Latent, Layout
@@ -25,6 +24,7 @@ from maskedmod.evaluate.probe import Known
 from maskedmod.evaluate.splits import folds_of_papers
 from maskedmod.evaluate.svm import Svm
 from maskedmod.evaluate.token_table import extract_tokens, one_sample, raw_token_reader, token_reader, token_trials
+from maskedmod.recipe.build import build_modality
 
 
 class Doubled(nn.Module):

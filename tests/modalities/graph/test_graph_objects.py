@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from maskedmod.api.inputs import batches
-from maskedmod.build import build_modality
 from maskedmod.core.modality import BadSample, Modality
 from maskedmod.data.graph_objects import convert
 from maskedmod.data.sources.graphs import Graphs
 from maskedmod.data.sources.pyg import Pyg
 from maskedmod.embedding.inputs import open_input
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_modality
 
 nx = pytest.importorskip("networkx")
 geometric = pytest.importorskip("torch_geometric.data")

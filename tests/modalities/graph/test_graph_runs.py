@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from maskedmod.cli import main
-from maskedmod.config import resolve
 from maskedmod.errors import UserError
 from maskedmod.evaluate.prepare import Settings
 from maskedmod.evaluate.run import evaluate
+from maskedmod.recipe.config import resolve
 from maskedmod.train.run import train
 
 SHORT = [

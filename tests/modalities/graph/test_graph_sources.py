@@ -16,7 +16,6 @@ import pytest
 import scipy.sparse as sparse
 import torch
 
-from maskedmod.build import build_modality
 from maskedmod.core.modality import Modality
 from maskedmod.data.pickles import read_pickle
 from maskedmod.data.sources.edges import Edges
@@ -26,6 +25,7 @@ from maskedmod.data.sources.planetoid import Planetoid
 from maskedmod.data.sources.pyg import Pyg
 from maskedmod.data.sources.tu import Tu
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_modality
 from tests.conftest import shared
 
 

@@ -1,0 +1,64 @@
+"""``ViTForMaskedImageModeling`` of transformers, versions 4 and 5: SimMIM on a plain Vision Transformer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.image.hf_vit_mae import FC1, LAYERS, PATCH, TABLE
+from maskedmod.zoo.layouts.parts import Tree, Weights
+from maskedmod.zoo.mapping import Rule, unshuffle
+
+NAME = "hf_vit_mim"
+SETTINGS: dict[str, Any] = {
+    "image_size": None,
+    "mean": None,
+    "std": None,
+    "heads": None,
+    "mask_ratio": 0.6,
+    "mask_patch_size": None,
+    "eps": 1e-12,
+    "activation": "gelu",
+}
+CONFIG = parts.HF_IMAGE_CONFIG
+
+
+def matches(weights: Weights) -> bool:
+    return "decoder.0.weight" in weights and parts.has(weights, TABLE)
+
+
+def recipe(weights: Weights, settings: Tree) -> Tree:
+    table, kernel = parts.tensor(weights, TABLE), parts.tensor(weights, PATCH)
+    modality, _ = parts.image(weights, PATCH, table.shape[1] - 1, settings)
+    encoder = parts.transformer(weights, PATCH, rf"{LAYERS}\.(\d+)\..*", rf"{LAYERS}\.0\.{FC1}", settings)
+    biased = parts.has(weights, rf"{LAYERS}\.0\.attention\.(?:q_proj|attention\.query)\.bias")
+    encoder.update(sees="mask_token", positions="learned", activation=settings["activation"])
+    encoder["qkv_bias"] = "all" if biased else "none"
+    unit = (settings["mask_patch_size"] or 2 * kernel.shape[2]) // kernel.shape[2]
+    return {
+        "modality": modality,
+        "mask": {"random": {"ratio": settings["mask_ratio"], "count": "mask_ceil", "unit": unit}},
+        "encoder": {"transformer": encoder},
+        "target": {"raw": {"norm": "none"}},
+        "head": {"linear": {}},
+        "loss": {"regression": {"kind": "l1"}},
+    }
+
+
+def rules(weights: Weights, settings: Tree) -> list[Rule]:
+    vit, kernel = r"(?:vit\.)?", parts.tensor(weights, PATCH)
+    order = unshuffle(kernel.shape[1], (kernel.shape[2], kernel.shape[3]))
+    return [
+        parts.class_rule(rf"{vit}embeddings\.cls_token", parts.tensor(weights, TABLE)),
+        parts.mask_token_rule(rf"{vit}embeddings\.mask_token"),
+        parts.table_rule(TABLE, "learned", "encoder.positions.table", 1),
+        *parts.patch_rules(rf"{vit}embeddings\.patch_embeddings\.projection"),
+        *parts.hf_block_rules(LAYERS, "encoder.blocks"),
+        *parts.linear_rules(rf"{vit}layernorm", "encoder.norm"),
+        Rule(r"decoder\.0\.weight", "objectives.main.head.pred.weight", order),
+        Rule(r"decoder\.0\.bias", "objectives.main.head.pred.bias", order),
+    ]
+
+
+def untrained(weights: Weights) -> dict[str, str]:
+    return {}

@@ -1,0 +1,1 @@
+"""Writers of the layouts of Vision Transformers, for images and spectrograms."""
