@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from maskedmod.core.modality import Modality, Record
-from maskedmod.testing import CHECKS, ContractError, Sample, check_modality, prepare_sample
+from maskedmod.testing.contract import CHECKS, ContractError, Sample, check_modality, prepare_sample
 
 THIRD_PARTY = Path(__file__).parent / "thirdparty"
 OURS = sorted(p.parent.name for p in (Path(__file__).parent.parent / "modalities").glob("*/__init__.py"))
@@ -121,7 +121,7 @@ def test_what_cannot_be_pickled_is_named(series: Any) -> None:
 
 
 def test_broken_packing_is_named() -> None:
-    from maskedmod.packing_check import broken_packing
+    from maskedmod.testing.packing import broken_packing
 
     sample = demo_sample("protein")
     t, told = sample.views()["main"], [record.data for record in sample.records]

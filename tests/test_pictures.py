@@ -16,15 +16,15 @@ from maskedmod.core.masking import from_lists
 from maskedmod.core.modality import Modality, Record
 from maskedmod.core.model import Blocks, MaskedModel, Objective
 from maskedmod.core.tokens import MaskSet, Tokens, Where, take
-from maskedmod.drawing import token_map
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.heads import Head
 from maskedmod.heads.mae_decoder import MaeDecoder
 from maskedmod.losses.regression import Regression
 from maskedmod.masks import Mask
 from maskedmod.masks.random import Random
-from maskedmod.picture_grid import caption, save_grid, stages
-from maskedmod.reconstruction import reconstruct
+from maskedmod.reconstruct.drawing import token_map
+from maskedmod.reconstruct.grid import caption, save_grid, stages
+from maskedmod.reconstruct.reconstruction import reconstruct
 from maskedmod.targets import Target
 from maskedmod.targets.raw import Raw
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from maskedmod.charts import Line, chart, number, smooth, thin
 from maskedmod.report import write_report
+from maskedmod.report.charts import Line, chart, number, smooth, thin
 
 VOID = {"meta", "link", "img", "br"}
 

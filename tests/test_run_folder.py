@@ -11,7 +11,7 @@ import torch
 
 from maskedmod.cli import main
 from maskedmod.errors import UserError
-from maskedmod.pictures import reconstruct_run
+from maskedmod.reconstruct.run import reconstruct_run
 from maskedmod.zoo.run_folder import load_run
 
 SMALL = ["encoder.depth=1", "encoder.width=24", "encoder.heads=2", "head.depth=1", "head.width=16", "head.heads=2"]

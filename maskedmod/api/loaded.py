@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from maskedmod.api import inputs
-from maskedmod.api.backbone import Backbone
-from maskedmod.api.features import Features, Pool, device_of, features, tokens_of
-from maskedmod.api.given import Given, evaluating, mask_from_words, masked_by
-from maskedmod.api.inputs import Input
 from maskedmod.core.context import Context
 from maskedmod.core.modality import Modality
 from maskedmod.core.model import MaskedModel
 from maskedmod.core.tokens import Tokens
 from maskedmod.errors import UserError
-from maskedmod.prediction import Prediction, predict
-from maskedmod.reconstruction import Reconstruction, reconstruct
+from maskedmod.features import inputs
+from maskedmod.features.backbone import Backbone
+from maskedmod.features.given import Given, evaluating, mask_from_words, masked_by
+from maskedmod.features.inputs import Input
+from maskedmod.features.vectors import Features, Pool, device_of, features, tokens_of
+from maskedmod.reconstruct.prediction import Prediction, predict
+from maskedmod.reconstruct.reconstruction import Reconstruction, reconstruct
 from maskedmod.support.devices import told
 
 if TYPE_CHECKING:
@@ -136,8 +136,8 @@ class Loaded:
 
     def contact_maps(self, tokens: Tokens) -> list[Tensor]:
         """The same for packed tokens, on the model's device; cls and eos are left out."""
-        from maskedmod.contacts import contacts
         from maskedmod.encoders.transformer import Transformer
+        from maskedmod.features.contacts import contacts
 
         encoder, extras = self.model.encoder, self.extras
         if "contact.weight" not in extras or not isinstance(encoder, Transformer):

@@ -10,13 +10,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from maskedmod.api.reading import reading
 from maskedmod.core.modality import Modality
 from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import POOLS, Pool, Reader, encoder_reader
 from maskedmod.evaluate.table import Table, read_table
 from maskedmod.evaluate.token_table import raw_token_reader, token_reader
+from maskedmod.features.reading import reading
 from maskedmod.recipe.build import build_encoder
 from maskedmod.support.devices import check
 from maskedmod.zoo.load import Loaded, load
@@ -98,7 +98,7 @@ class Survey:
 def survey(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Settings, numbers: bool = False) -> Survey:
     """Read all samples once. ``numbers`` and UserError as in ``table``; streams, whose samples cannot be read in any
     order, are refused too."""
-    from maskedmod.evaluate.finetune.tokens import counts
+    from maskedmod.evaluate.token_labels import counts
 
     loaded, tree = _loaded(checkpoints, data)
     encoders = [_judged(one, settings) for one in loaded]

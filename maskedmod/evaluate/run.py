@@ -13,16 +13,16 @@ import numpy as np
 from torch import Tensor
 
 from maskedmod.errors import UserError, unknown
-from maskedmod.evaluate.fewshot import Fewshot
-from maskedmod.evaluate.finetune.options import DEFAULTS, options
 from maskedmod.evaluate.labels import Labels, encode
 from maskedmod.evaluate.metrics import measure
 from maskedmod.evaluate.named_splits import facts as named
 from maskedmod.evaluate.prepare import RANDOM, ROWS, Settings, table
-from maskedmod.evaluate.probe import Known, Probe
+from maskedmod.evaluate.probes.fewshot import Fewshot
+from maskedmod.evaluate.probes.probe import Known, Probe
 from maskedmod.evaluate.result import Result, Row
 from maskedmod.evaluate.splits import Trial, digest, folds_of_papers
 from maskedmod.evaluate.table import Table
+from maskedmod.finetune.options import DEFAULTS, options
 
 PROTOCOLS = ("fewshot", "knn", "linear", "ridge", "svm")
 """Probes on frozen features."""
@@ -48,7 +48,7 @@ def evaluate(
     """
     settings = settings or Settings()
     if protocol in TRAINED_PROTOCOLS:
-        from maskedmod.evaluate.finetune.judge import evaluate_trained
+        from maskedmod.finetune.judge import evaluate_trained
 
         place = folder or home(checkpoints[0] if checkpoints else "") / protocol
         return evaluate_trained(checkpoints, protocol, data, settings, options(protocol, arguments), place)
@@ -61,7 +61,7 @@ def build(protocol: str, arguments: Mapping[str, Any]) -> Probe:
     """The protocol of this name. UserError names an unknown one, and arguments that it does not take."""
     if protocol not in PROTOCOLS:
         raise unknown("protocol", protocol, PROTOCOLS + TRAINED_PROTOCOLS)
-    cls = getattr(import_module(f"maskedmod.evaluate.{protocol}"), protocol.capitalize())
+    cls = getattr(import_module(f"maskedmod.evaluate.probes.{protocol}"), protocol.capitalize())
     accepted = list(inspect.signature(cls).parameters)
     for key in arguments:
         if key not in accepted:

@@ -15,10 +15,10 @@ from maskedmod.core.modality import BadSample, Modality, Record
 from maskedmod.data.batches import read
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import Features, Reader
-from maskedmod.evaluate.finetune.tokens import counts, labelled
 from maskedmod.evaluate.grouped import random_parts
 from maskedmod.evaluate.named_splits import whole
 from maskedmod.evaluate.splits import Trial
+from maskedmod.evaluate.token_labels import counts, labelled
 from maskedmod.sequences.windows import encode
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskedmod.api.given import evaluating
 from maskedmod.core.modality import BadSample, Record
 from maskedmod.errors import UserError
+from maskedmod.features.given import evaluating
 from maskedmod.score.likelihood import Likelihood, Look
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskedmod.drawing import INK, MARGIN, PAPER, RULE, SOFT, Canvas
+from maskedmod.reconstruct.drawing import INK, MARGIN, PAPER, RULE, SOFT, Canvas
 
 if TYPE_CHECKING:
     from maskedmod.score.scan import Scan

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maskedmod.api.features import device_of
 from maskedmod.core.alphabet import Alphabet
 from maskedmod.core.apply import Seen
 from maskedmod.core.context import View
@@ -17,6 +16,7 @@ from maskedmod.core.modality import Modality
 from maskedmod.core.model import MaskedModel, Objective
 from maskedmod.core.tokens import Layout, Tokens, Where
 from maskedmod.errors import UserError
+from maskedmod.features.vectors import device_of
 from maskedmod.sequences.packing import eligible_of, positions
 from maskedmod.targets.token_ids import TokenIds
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from maskedmod.api import inputs
 from maskedmod.core.modality import Record
-from maskedmod.embedding.output import beside
+from maskedmod.embed.output import beside
 from maskedmod.errors import UserError
 from maskedmod.evaluate.metrics import spearman
+from maskedmod.features import inputs
 from maskedmod.score import table as files
 from maskedmod.score.likelihood import BATCH_TOKENS
 from maskedmod.score.methods import Method, Window

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskedmod.api.given import evaluating
+from maskedmod.features.given import evaluating
 from maskedmod.score import methods
 from maskedmod.score.likelihood import BATCH_TOKENS
 from maskedmod.score.methods import Method, Window

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from maskedmod.api import inputs
-from maskedmod.api.given import evaluating
 from maskedmod.core.modality import BadSample, Record, changes
 from maskedmod.errors import UserError, unknown
+from maskedmod.features import inputs
+from maskedmod.features.given import evaluating
 from maskedmod.score import methods
 from maskedmod.score.letters import Letters
 from maskedmod.score.likelihood import BATCH_TOKENS, Likelihood

@@ -14,7 +14,7 @@ from typing import Any
 
 from maskedmod.data.fasta import index_file, name_of
 from maskedmod.data.sources.csv import NO_NUMBER, Sheet, read_table
-from maskedmod.embedding.parts import put
+from maskedmod.embed.parts import put
 from maskedmod.errors import UserError, unknown
 
 ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")

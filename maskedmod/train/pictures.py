@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from maskedmod.core.context import Context
 from maskedmod.core.model import MaskedModel
-from maskedmod.picture_grid import save_grid, stages
-from maskedmod.pictures import first_batch
-from maskedmod.reconstruction import Reconstruction, reconstruct
+from maskedmod.reconstruct.grid import save_grid, stages
+from maskedmod.reconstruct.reconstruction import Reconstruction, reconstruct
+from maskedmod.reconstruct.run import first_batch
 from maskedmod.train.parallel import to_device
 from maskedmod.zoo.run_folder import baseline
 

@@ -23,14 +23,14 @@ from maskedmod.data.batches import read
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import pooled
-from maskedmod.evaluate.knn import Knn
 from maskedmod.evaluate.labels import Labels, encode, minus_one, minus_one_is_missing, missing
-from maskedmod.evaluate.linear import Linear
 from maskedmod.evaluate.metrics import measure
-from maskedmod.evaluate.probe import Known
+from maskedmod.evaluate.probes.knn import Knn
+from maskedmod.evaluate.probes.linear import Linear
+from maskedmod.evaluate.probes.probe import Known
 from maskedmod.evaluate.splits import hold_out
-from maskedmod.featuremap import save_map
 from maskedmod.recipe.settings import TrainSettings
+from maskedmod.report.featuremap import save_map
 from maskedmod.sequences.windows import encode as encode_whole
 from maskedmod.train.parallel import seed_all, to_device
 

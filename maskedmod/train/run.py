@@ -126,7 +126,7 @@ def _statistics(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, 
 
 def _pictures(model: MaskedModel, records: dict[str, Any], parallel: Parallel, out: Path) -> RunPictures | None:
     """None where the first process does not hold the whole model."""
-    from maskedmod.pictures import drawable
+    from maskedmod.reconstruct.run import drawable
     from maskedmod.train.pictures import RunPictures
 
     held_out = records["val"] if _any(records["val"]) else records["train"]
@@ -151,8 +151,8 @@ def _probe(
 def _finish(out: Path, trainer: Trainer) -> None:
     """Pictures of the last checkpoint and the report; what was left out is said."""
     from maskedmod.data.bad import BadLog
-    from maskedmod.pictures import drawable, reconstruct_run
-    from maskedmod.report import write_report
+    from maskedmod.reconstruct.run import drawable, reconstruct_run
+    from maskedmod.report.write import write_report
     from maskedmod.train.pictures import RunPictures
 
     bad = BadLog("skip", out / "bad_samples.jsonl")  # what all loaders and processes wrote, validation and earlier runs included

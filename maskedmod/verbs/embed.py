@@ -48,7 +48,7 @@ def run(words: Sequence[str]) -> int:
             raise UserError(f"name {what}: {key}=PATH")
     if given.get("resume", "auto") not in ("auto", "never"):
         raise UserError(f"resume={given['resume']!r}: accepted are auto, never")
-    from maskedmod.embedding import embed
+    from maskedmod.embed import embed
 
     done = embed(
         str(given["checkpoint"]),

@@ -67,9 +67,9 @@ def run(words: Sequence[str]) -> int:
     checkpoints = str(given["checkpoint"]).split(",")
     settings = {key: _typed(key, given[key], kind) for key, kind in KINDS.items() if key in given}
     arguments = {key: _typed(key, given[key], kind) for key, kind in ARGUMENTS.items() if key in given}
-    from maskedmod.evaluate.finetune.options import options
     from maskedmod.evaluate.prepare import Settings
     from maskedmod.evaluate.run import TRAINED_PROTOCOLS, build, evaluate
+    from maskedmod.finetune.options import options
 
     protocol, chosen = str(given["protocol"]), Settings(**settings)
     # what is misspelt is said before anything is computed

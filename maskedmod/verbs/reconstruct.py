@@ -43,7 +43,7 @@ def run(words: Sequence[str]) -> int:
         if given.get(key, 1) < 1:
             raise UserError(f"{key} must be at least 1, got {given[key]}")
     paths = {key: None if given.get(key) is None else str(given[key]) for key in ("checkpoint", "input", "output")}
-    from maskedmod.pictures import reconstruct_run
+    from maskedmod.reconstruct.run import reconstruct_run
 
     others = _grid({key: given[key] for key in KINDS if key in given})
     place = str(paths["checkpoint"]), paths["input"], paths["output"]

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 
 import maskedmod.zoo
 from maskedmod.api.loaded import Loaded
-from maskedmod.embedding import embed
+from maskedmod.embed import embed
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
 from maskedmod.zoo.report import Report

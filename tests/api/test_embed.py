@@ -18,9 +18,9 @@ from PIL import Image as Pillow
 import maskedmod.zoo
 from maskedmod.api.loaded import Loaded
 from maskedmod.cli import main
-from maskedmod.embedding import embed, run
-from maskedmod.embedding.parts import Part, Parts
-from maskedmod.embedding.reading import Row
+from maskedmod.embed import embed, run
+from maskedmod.embed.parts import Part, Parts
+from maskedmod.embed.reading import Row
 from maskedmod.errors import UserError
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
@@ -130,7 +130,7 @@ def test_killed_process(checkpoint: Path, photos: Path, tmp_path: Path) -> None:
     """SIGKILL once the first part is there, then the same command."""
     words = ["embed", f"checkpoint={checkpoint}", f"input={photos}", "batch_size=1", "workers=0"]
     code = (
-        "import sys, time; from maskedmod.embedding import run; kept = run._features\n"
+        "import sys, time; from maskedmod.embed import run; kept = run._features\n"
         "run._features = lambda *a: (time.sleep(0.05), kept(*a))[1]\n"
         "run.PART_RECORDS = 4\n"
         "from maskedmod.cli import main; sys.exit(main(sys.argv[1:]))"

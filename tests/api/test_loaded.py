@@ -289,7 +289,7 @@ def test_what_a_notebook_shows(image: Loaded, audio: Loaded, photo: Pillow.Image
 
 def test_hidden_places_are_silent(audio: Loaded) -> None:
     """Of a noise whose second half is hidden, the second half of the masked sound is far below the first."""
-    from maskedmod.picture_grid import heard
+    from maskedmod.reconstruct.grid import heard
 
     noise = (np.random.default_rng(0).standard_normal(audio.modality.part.samples) * 0.1).astype(np.float32)  # type: ignore[attr-defined]
     hidden = torch.zeros(audio.modality.spec.grid, dtype=torch.bool)

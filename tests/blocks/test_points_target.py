@@ -8,10 +8,10 @@ import torch
 from maskedmod.core.context import Context
 from maskedmod.core.model import MaskedModel
 from maskedmod.core.tokens import Spec
-from maskedmod.prediction import predict
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
-from maskedmod.reconstruction import reconstruct
+from maskedmod.reconstruct.prediction import predict
+from maskedmod.reconstruct.reconstruction import reconstruct
 from maskedmod.targets.points import Points
 
 SMALL = [

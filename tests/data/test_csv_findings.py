@@ -10,8 +10,8 @@ import pytest
 
 from maskedmod.core.modality import BadSample, Modality
 from maskedmod.data.sources.csv import Csv
-from maskedmod.embedding.inputs import open_input
 from maskedmod.errors import UserError
+from maskedmod.features.opened import open_input
 from maskedmod.recipe.build import build_modality
 
 

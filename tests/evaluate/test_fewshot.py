@@ -14,12 +14,12 @@ from maskedmod.cli import main
 from maskedmod.core.tokens import Latent, Layout
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import pooled
-from maskedmod.evaluate.fewshot import Fewshot
 from maskedmod.evaluate.labels import Labels
 from maskedmod.evaluate.prepare import RANDOM, RAW, TRAINED, Settings
+from maskedmod.evaluate.probes.fewshot import Fewshot
+from maskedmod.evaluate.probes.svm import Svm
 from maskedmod.evaluate.run import judge
 from maskedmod.evaluate.splits import Trial
-from maskedmod.evaluate.svm import Svm
 from maskedmod.evaluate.table import Table
 from tests.evaluate.test_eval import run  # noqa: F401  (a run of two steps)
 from tests.evaluate.test_probes import clouds, known

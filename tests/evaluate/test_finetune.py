@@ -14,13 +14,13 @@ from torch import Tensor
 
 from maskedmod.cli import main
 from maskedmod.errors import UserError
-from maskedmod.evaluate.finetune.options import options
-from maskedmod.evaluate.finetune.saved import load_network
-from maskedmod.evaluate.finetune.tokens import encode_tokens
-from maskedmod.evaluate.finetune.trial import Work, answers, finetune
 from maskedmod.evaluate.labels import Labels
 from maskedmod.evaluate.metrics import measure
 from maskedmod.evaluate.prepare import RANDOM, RAW
+from maskedmod.evaluate.token_labels import encode_tokens
+from maskedmod.finetune.options import options
+from maskedmod.finetune.saved import load_network
+from maskedmod.finetune.trial import Work, answers, finetune
 from tests.evaluate.toy import Flat, encoder, records, samples
 
 TRAIN, TEST = samples(192, 1), samples(96, 2)
@@ -119,7 +119,7 @@ def test_an_interrupted_trial_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     """Stopped by a signal in the middle: the answers are those of a trial that was not."""
     import signal
 
-    from maskedmod.evaluate.finetune.classifier import Classifier
+    from maskedmod.finetune.classifier import Classifier
     from maskedmod.train.stop import Interrupted
 
     whole = answers(finetune(work(by_sign(TRAIN), steps=8, ema=0.9, **more), tmp_path / "a"), records(TEST), 40)

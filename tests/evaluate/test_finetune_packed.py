@@ -11,12 +11,12 @@ from maskedmod.modalities.protein import Protein
 
 from maskedmod.core.modality import Record
 from maskedmod.evaluate.chosen import Chosen
-from maskedmod.evaluate.finetune.classifier import features
-from maskedmod.evaluate.finetune.options import options
-from maskedmod.evaluate.finetune.raw import token_values
-from maskedmod.evaluate.finetune.tokens import counts, encode_tokens, on_eligible
-from maskedmod.evaluate.finetune.trial import Work, answers, finetune
 from maskedmod.evaluate.metrics import measure
+from maskedmod.evaluate.token_labels import counts, encode_tokens, on_eligible
+from maskedmod.finetune.classifier import features
+from maskedmod.finetune.options import options
+from maskedmod.finetune.raw import token_values
+from maskedmod.finetune.trial import Work, answers, finetune
 from maskedmod.recipe.build import build_encoder
 
 SMALL = {"depth": 1, "width": 32, "heads": 2, "positions": "rotary", "classes": 0, "sees": "corrupt"}

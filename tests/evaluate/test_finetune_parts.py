@@ -12,13 +12,13 @@ from torch import Tensor
 from maskedmod.core.context import Context
 from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.errors import UserError
-from maskedmod.evaluate.finetune.classifier import Classifier, Net
-from maskedmod.evaluate.finetune.goals import Goal
-from maskedmod.evaluate.finetune.groups import layer_groups
-from maskedmod.evaluate.finetune.mixing import Mixing
-from maskedmod.evaluate.finetune.options import options
-from maskedmod.evaluate.finetune.tokens import BEYOND, UNKNOWN, counts, encode_tokens, is_per_token, on_eligible
 from maskedmod.evaluate.labels import Labels
+from maskedmod.evaluate.token_labels import BEYOND, UNKNOWN, counts, encode_tokens, is_per_token, on_eligible
+from maskedmod.finetune.classifier import Classifier, Net
+from maskedmod.finetune.goals import Goal
+from maskedmod.finetune.groups import layer_groups
+from maskedmod.finetune.mixing import Mixing
+from maskedmod.finetune.options import options
 from maskedmod.recipe.build import build_encoder, build_modality
 from maskedmod.support.compat import repair_torchvision
 from tests.evaluate.toy import Flat, encoder, recipe

@@ -12,12 +12,12 @@ import torch
 
 from maskedmod.cli import main
 from maskedmod.errors import UserError
-from maskedmod.evaluate.finetune import lora
-from maskedmod.evaluate.finetune.options import options
-from maskedmod.evaluate.finetune.saved import load_network
-from maskedmod.evaluate.finetune.trial import Work, _fit, answers, build, finetune
 from maskedmod.evaluate.labels import Labels
 from maskedmod.evaluate.metrics import measure
+from maskedmod.finetune import lora
+from maskedmod.finetune.options import options
+from maskedmod.finetune.saved import load_network
+from maskedmod.finetune.trial import Work, _fit, answers, build, finetune
 from maskedmod.support.compat import require
 from tests.evaluate.toy import Flat, encoder, records, samples
 

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from maskedmod.errors import UserError
-from maskedmod.evaluate.knn import Knn
 from maskedmod.evaluate.labels import Labels, encode
-from maskedmod.evaluate.linear import Linear
 from maskedmod.evaluate.metrics import top
-from maskedmod.evaluate.probe import Known, Scaler
-from maskedmod.evaluate.ridge import Ridge
+from maskedmod.evaluate.probes.knn import Knn
+from maskedmod.evaluate.probes.linear import Linear
+from maskedmod.evaluate.probes.probe import Known, Scaler
+from maskedmod.evaluate.probes.ridge import Ridge
+from maskedmod.evaluate.probes.svm import Svm
 from maskedmod.evaluate.splits import digest, disjoint, folds, folds_of_papers, hold_out
-from maskedmod.evaluate.svm import Svm
 
 
 def clouds(n: int, spread: float = 3.0, classes: int = 5, width: int = 24) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ from maskedmod.data.sources.folder import Folder
 from maskedmod.data.sources.parquet import Parquet
 from maskedmod.data.statistics import measure
 from maskedmod.errors import UserError
-from maskedmod.testing import CHECKS, check_modality, prepare_sample
+from maskedmod.testing.contract import CHECKS, check_modality, prepare_sample
 from tests.conftest import shared
 
 

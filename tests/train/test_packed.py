@@ -14,7 +14,7 @@ import torch
 
 import maskedmod
 from maskedmod.core.modality import Record
-from maskedmod.embedding import embed
+from maskedmod.embed import embed
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import encoder_reader, extract
 from maskedmod.recipe.build import build_modality

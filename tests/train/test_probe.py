@@ -16,7 +16,7 @@ from maskedmod.core.context import Context
 from maskedmod.core.health import alignment, feature_health, uniformity
 from maskedmod.core.modality import BadSample, Record
 from maskedmod.errors import UserError
-from maskedmod.featuremap import draw_map, project, save_map
+from maskedmod.report.featuremap import draw_map, project, save_map
 from maskedmod.train.parallel import Parallel
 from maskedmod.train.probe import OnlineProbe
 from maskedmod.train.run import _probe, train

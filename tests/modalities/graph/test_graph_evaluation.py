@@ -14,15 +14,15 @@ from maskedmod.core.modality import Modality, Record
 from maskedmod.core.tokens import Latent, Layout
 from maskedmod.data.graph import clean
 from maskedmod.errors import UserError
-from maskedmod.evaluate import svm
 from maskedmod.evaluate.features import pooled
 from maskedmod.evaluate.labels import Labels
-from maskedmod.evaluate.linear import Linear
-from maskedmod.evaluate.linear_adam import fit_adam
 from maskedmod.evaluate.prepare import Settings
-from maskedmod.evaluate.probe import Known
+from maskedmod.evaluate.probes import svm
+from maskedmod.evaluate.probes.linear import Linear
+from maskedmod.evaluate.probes.linear_adam import fit_adam
+from maskedmod.evaluate.probes.probe import Known
+from maskedmod.evaluate.probes.svm import Svm
 from maskedmod.evaluate.splits import folds_of_papers
-from maskedmod.evaluate.svm import Svm
 from maskedmod.evaluate.token_table import extract_tokens, one_sample, raw_token_reader, token_reader, token_trials
 from maskedmod.recipe.build import build_modality
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from maskedmod.api.inputs import batches
 from maskedmod.core.modality import BadSample, Modality
 from maskedmod.data.graph_objects import convert
 from maskedmod.data.sources.graphs import Graphs
 from maskedmod.data.sources.pyg import Pyg
-from maskedmod.embedding.inputs import open_input
 from maskedmod.errors import UserError
+from maskedmod.features.inputs import batches
+from maskedmod.features.opened import open_input
 from maskedmod.recipe.build import build_modality
 
 nx = pytest.importorskip("networkx")

@@ -13,9 +13,9 @@ from maskedmod.modalities.points.formats.pcd import read_pcd
 from maskedmod.modalities.points.formats.ply import read_ply
 from maskedmod.modalities.points.reading import Part, read_cloud
 
-from maskedmod.api.inputs import records
 from maskedmod.cli import main
 from maskedmod.core.modality import BadSample, Record, changes
+from maskedmod.features.inputs import records
 
 WORDS = [
     "recipe=point_mae", "preset=tiny", "data=folder", "modality.points=64", "modality.groups=8", "modality.group_size=8",

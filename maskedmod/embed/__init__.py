@@ -1,0 +1,7 @@
+"""Features of any number of inputs to a file: streaming, resumable, in the order of the input."""
+
+from __future__ import annotations
+
+from maskedmod.embed.run import Embedded, embed
+
+__all__ = ["Embedded", "embed"]

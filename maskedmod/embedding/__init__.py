@@ -1,7 +1,0 @@
-"""Features of any number of inputs to a file: streaming, resumable, in the order of the input."""
-
-from __future__ import annotations
-
-from maskedmod.embedding.run import Embedded, embed
-
-__all__ = ["Embedded", "embed"]

@@ -1,0 +1,1 @@
+"""Probes on frozen features: one protocol a file, whose name is that of the protocol."""

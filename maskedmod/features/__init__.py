@@ -1,0 +1,1 @@
+"""From a model and what people have at hand to vectors."""

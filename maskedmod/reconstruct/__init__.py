@@ -1,0 +1,1 @@
+"""What was hidden and what was predicted in its place, as numbers and as pictures."""

@@ -1,0 +1,7 @@
+"""The contract that every modality passes, for the tests of whoever writes one."""
+
+from __future__ import annotations
+
+from maskedmod.testing.contract import check_modality
+
+__all__ = ["check_modality"]
