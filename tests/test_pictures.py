@@ -11,21 +11,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from maskedmod.core.context import Context, Step, View
+from maskedmod.core.blocks.head import Head
+from maskedmod.core.blocks.mask import Mask
+from maskedmod.core.blocks.target import Target
+from maskedmod.core.context import Context
+from maskedmod.core.mask_set import MaskSet, Where
 from maskedmod.core.masking import from_lists
 from maskedmod.core.modality import Modality, Record
 from maskedmod.core.model import Blocks, MaskedModel, Objective
-from maskedmod.core.tokens import MaskSet, Tokens, Where, take
+from maskedmod.core.step import Step, View
+from maskedmod.core.tokens import Tokens, take
 from maskedmod.encoders.transformer import Transformer
-from maskedmod.heads import Head
 from maskedmod.heads.mae_decoder import MaeDecoder
 from maskedmod.losses.regression import Regression
-from maskedmod.masks import Mask
 from maskedmod.masks.random import Random
 from maskedmod.reconstruct.drawing import token_map
 from maskedmod.reconstruct.grid import caption, save_grid, stages
 from maskedmod.reconstruct.reconstruction import reconstruct
-from maskedmod.targets import Target
 from maskedmod.targets.raw import Raw
 
 

@@ -12,23 +12,27 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.core.apply import Seen
-from maskedmod.core.context import Context, Step, View
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.blocks.head import Head
+from maskedmod.core.blocks.mask import Mask
+from maskedmod.core.blocks.target import Target
+from maskedmod.core.context import Context
+from maskedmod.core.latent import Latent
+from maskedmod.core.mask_set import MaskSet, Visibility, Where
 from maskedmod.core.modality import Modality
 from maskedmod.core.model import Blocks, MaskedModel, Objective
-from maskedmod.core.tokens import Latent, Layout, MaskSet, Relation, Spec, Tokens, Visibility, Where
-from maskedmod.encoders import Encoder
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import Step, View
+from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.encoders.transformer import Transformer
-from maskedmod.heads import Head
 from maskedmod.heads.linear import Linear
 from maskedmod.heads.mae_decoder import MaeDecoder
 from maskedmod.losses.bce import Bce
 from maskedmod.losses.cosine import Cosine
 from maskedmod.losses.cross_entropy import CrossEntropy
 from maskedmod.losses.regression import Regression
-from maskedmod.masks import Mask
 from maskedmod.masks.multi_block import MultiBlock
 from maskedmod.masks.random import Random
-from maskedmod.targets import Target
 from maskedmod.targets.feature import Feature
 from maskedmod.targets.raw import Raw
 from maskedmod.targets.token_ids import TokenIds

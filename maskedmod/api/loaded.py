@@ -28,7 +28,7 @@ from maskedmod.support.devices import told
 if TYPE_CHECKING:
     import numpy as np
 
-    from maskedmod.masks import Mask
+    from maskedmod.core.blocks.mask import Mask
     from maskedmod.score import Filled, Method, Scan, Scores
     from maskedmod.zoo.report import Report
 

@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from maskedmod.core.tokens import MASKED, RANDOM, Layout, MaskSet, Tokens, Visibility, take
+from maskedmod.core.mask_set import MASKED, RANDOM, MaskSet, Visibility
+from maskedmod.core.tokens import Layout, Tokens, take
 
 Sees = Literal["visible", "mask_token", "corrupt", "full"]
 

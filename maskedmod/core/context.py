@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from maskedmod.core.tokens import Latent, MaskSet, Tokens
-
-if TYPE_CHECKING:
-    from maskedmod.core.modality import Modality
+from maskedmod.core.latent import Latent
 
 
 @dataclass
@@ -56,33 +52,3 @@ def step_seed(seed: int, step: int, rank: int = 0, part: int = 0) -> int:
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
     x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) % 2**64
     return (x ^ (x >> 31)) % 2**63
-
-
-@dataclass
-class View:
-    """One named set of tokens of a batch with what was decided and computed for it.
-
-    ``tokens``: B samples; ``rows``: the same, repeated for the K masks of a sample; ``mask``: over these rows.
-    ``teacher``: latent over the B samples. ``student``: latent over the rows.
-    """
-
-    tokens: Tokens
-    rows: Tokens
-    mask: MaskSet
-    student: Latent
-    teacher: Latent | None = None
-
-    @property
-    def source(self) -> Tokens:
-        """Tokens that indices of the mask point into with no copy: the B samples when dense, the tiled rows when packed."""
-        return self.mask.source(self.rows) if self.rows.layout.packed else self.tokens
-
-
-@dataclass
-class Step:
-    """All values of one step, for targets and losses that need more than one of them (after the student, across views)."""
-
-    modality: Modality
-    batch: dict[str, Any]
-    ctx: Context
-    views: dict[str, View] = field(default_factory=dict)

@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from maskedmod.core.tokens import DROPPED, IGNORED, PREDICT, VISIBLE, MaskSet, Tokens
+from maskedmod.core.mask_set import DROPPED, IGNORED, PREDICT, VISIBLE, MaskSet
+from maskedmod.core.tokens import Tokens
 
 Count = Literal["keep_int", "mask_int", "mask_ceil", "mask_round"]
 """How a share becomes a number: keep int(N (1-r)) (MAE); mask int(N r) (Point-MAE), ceil(N r) (SimMIM), round(N r)."""

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from maskedmod.core.alphabet import Alphabet
 from maskedmod.core.context import Context
-from maskedmod.core.tokens import Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.token_statistics import token_statistics
+from maskedmod.core.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -198,8 +200,6 @@ class Modality(nn.Module, ABC):
     def raw_features(self, batch: dict[str, Any]) -> Tensor:
         """Features without any learning, ``[B, F]``, of a prepared batch: what a probe on an encoder has to beat. By default
         mean and deviation of every token value over a sample's tokens, or shares of every id."""
-        from maskedmod.core.token_statistics import token_statistics
-
         return token_statistics(next(iter(self.tokenize(batch).values())), self.spec.vocab)
 
     def groupings(self) -> Mapping[str, Grouping]:

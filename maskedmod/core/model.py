@@ -9,17 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.core.apply import Seen, apply
-from maskedmod.core.context import Context, Step, View
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.blocks.head import Head
+from maskedmod.core.blocks.loss import Loss
+from maskedmod.core.blocks.mask import Mask
+from maskedmod.core.blocks.target import Target
+from maskedmod.core.blocks.teacher import Teacher
+from maskedmod.core.context import Context
 from maskedmod.core.health import vital_signs
+from maskedmod.core.mask_set import Region, Where
 from maskedmod.core.modality import Modality
 from maskedmod.core.schedules import Ramp, value
-from maskedmod.core.tokens import Region, Tokens, Where
-from maskedmod.encoders import Encoder
-from maskedmod.heads import Head
-from maskedmod.losses import Loss
-from maskedmod.masks import Mask
-from maskedmod.targets import Target
-from maskedmod.teachers import Teacher
+from maskedmod.core.step import Step, View
+from maskedmod.core.tokens import Tokens
 
 
 class Objective(nn.Module):

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskedmod.core.tokens import MaskSet, Tokens
+from maskedmod.core.mask_set import MaskSet
+from maskedmod.core.tokens import Tokens
 
 
 @dataclass(frozen=True)

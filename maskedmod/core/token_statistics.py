@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from maskedmod.core.tokens import Latent, Tokens
+from maskedmod.core.latent import Latent
+from maskedmod.core.tokens import Tokens
 
 
 def token_statistics(tokens: Tokens, vocab: int | None) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.core.apply import Sees
-from maskedmod.core.tokens import Spec
+from maskedmod.core.spec import Spec
 from maskedmod.layers.graphs.messages import Incoming, neighbour_sum
 from maskedmod.layers.graphs.node_network import NodeNetwork
 from maskedmod.layers.graphs.parts import Activation, NodeNorm, NodeRows, dropout, make_activation, make_node_norm

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskedmod.core.apply import Seen, Sees
-from maskedmod.core.tokens import Latent, Spec
-from maskedmod.encoders import Encoder
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.latent import Latent
+from maskedmod.core.spec import Spec
 from maskedmod.layers.categories import CategoryEmbedding
 from maskedmod.layers.graphs.bond_gin import BondGin, Neighbourhood
 from maskedmod.layers.graphs.bonds import relation_of

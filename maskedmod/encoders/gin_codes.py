@@ -9,8 +9,9 @@ from typing import Literal
 from torch import nn
 
 from maskedmod.core.apply import Seen
-from maskedmod.core.tokens import Latent, Spec
-from maskedmod.encoders import Encoder
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.latent import Latent
+from maskedmod.core.spec import Spec
 from maskedmod.encoders.gin_bonds import GinBonds
 from maskedmod.layers.codebook import ElementCodebook
 

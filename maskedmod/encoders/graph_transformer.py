@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from maskedmod.core.apply import Seen
-from maskedmod.core.tokens import Latent, Spec
-from maskedmod.encoders import Encoder
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.latent import Latent
+from maskedmod.core.spec import Spec
 from maskedmod.layers.graphs.parts import edge_index_of
 from maskedmod.layers.graphs.transformer import Centrality, GraphBlocks
 from maskedmod.layers.init import Init, initialise

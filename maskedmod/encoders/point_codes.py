@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskedmod.core.apply import Seen, Sees
+from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.core.context import Context
+from maskedmod.core.latent import Latent
 from maskedmod.core.schedules import Ramp, value
-from maskedmod.core.tokens import Latent, Spec
-from maskedmod.encoders import Encoder
+from maskedmod.core.spec import Spec
 from maskedmod.layers.points.edge_convolution import EdgeConvolutions
 
 

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.core.apply import Seen, Sees
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.latent import Latent
+from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.pyramid import Level, Pyramid, put_back
-from maskedmod.core.tokens import Latent, Layout, MaskSet, Spec, Tokens, take
-from maskedmod.encoders import Encoder
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Layout, Tokens, take
 from maskedmod.layers.attention import QkvBias, Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
 from maskedmod.layers.init import Init, initialise

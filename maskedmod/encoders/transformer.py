@@ -11,8 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskedmod.core.apply import Seen, Sees
-from maskedmod.core.tokens import Latent, Spec, Tokens, Visibility, take
-from maskedmod.encoders import Encoder
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.latent import Latent
+from maskedmod.core.mask_set import Visibility
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens, take
 from maskedmod.layers.attention import QkvBias, Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
 from maskedmod.layers.ids import IdEmbedding

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from maskedmod.core.apply import Seen
-from maskedmod.core.tokens import Latent, Spec
-from maskedmod.encoders import Encoder
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.latent import Latent
+from maskedmod.core.spec import Spec
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.layers.attention import QkvBias
 from maskedmod.layers.ema_codebook import EmaCodebook

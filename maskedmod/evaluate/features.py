@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.core.context import Context
+from maskedmod.core.latent import Latent
 from maskedmod.core.modality import Modality, Record, changes
-from maskedmod.core.tokens import Latent
 from maskedmod.data.bad import BadLog
 from maskedmod.data.loader import Loader
 from maskedmod.errors import UserError, one_line

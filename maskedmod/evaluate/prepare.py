@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.core.modality import Modality
-from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import POOLS, Pool, Reader, encoder_reader
 from maskedmod.evaluate.table import Table, read_table

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.core.context import Context
 from maskedmod.core.modality import Modality
 from maskedmod.core.tokens import Tokens
-from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError, one_line
 from maskedmod.features.vectors import Pool, features
 

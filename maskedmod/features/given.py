@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
+from maskedmod.core.mask_set import MASKED, MaskSet
 from maskedmod.core.masking import from_masked_rows, packed_from_masked
 from maskedmod.core.model import MaskedModel
-from maskedmod.core.tokens import MASKED, MaskSet, Tokens
+from maskedmod.core.tokens import Tokens
 from maskedmod.errors import UserError
-from maskedmod.masks import Mask
 
 
 class Given(Mask):

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.core.context import Context
+from maskedmod.core.latent import Latent
 from maskedmod.core.modality import Modality
-from maskedmod.core.tokens import Latent, Tokens
-from maskedmod.encoders import Encoder
+from maskedmod.core.tokens import Tokens
 from maskedmod.errors import UserError
 from maskedmod.sequences.windows import encode
 

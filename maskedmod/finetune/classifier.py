@@ -9,10 +9,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.core.context import Context
 from maskedmod.core.modality import Modality
 from maskedmod.core.tokens import Tokens
-from maskedmod.encoders import Encoder
 from maskedmod.evaluate.features import Pool, pooled
 from maskedmod.evaluate.token_labels import labelled
 from maskedmod.finetune.goals import Goal

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from maskedmod.encoders import Encoder
+from maskedmod.core.blocks.encoder import Encoder
 
 
 def layer_groups(net: nn.Module, encoder: Encoder, decay: float) -> list[dict[str, Any]]:

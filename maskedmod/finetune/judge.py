@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskedmod.encoders import Encoder
+from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.chosen import Chosen
 from maskedmod.evaluate.labels import Labels, encode

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from maskedmod.encoders import Encoder
+from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.errors import UserError
 from maskedmod.finetune.classifier import Classifier
 from maskedmod.finetune.options import Options

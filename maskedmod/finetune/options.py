@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
+from maskedmod.core.blocks.optimizer import Optimizer
 from maskedmod.errors import UserError, unknown
-from maskedmod.optimizers import Optimizer
 from maskedmod.recipe.settings import TrainSettings
 
 TaskName = Literal["auto", "classes", "tags", "numbers", "tokens"]

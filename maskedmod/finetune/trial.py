@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.core.modality import Modality, Record
-from maskedmod.encoders import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import Pool
 from maskedmod.evaluate.labels import Labels

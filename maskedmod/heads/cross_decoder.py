@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskedmod.core.context import View
-from maskedmod.core.tokens import Spec, Where, take
-from maskedmod.encoders import Encoder
-from maskedmod.heads import Head
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.blocks.head import Head
+from maskedmod.core.mask_set import Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import View
+from maskedmod.core.tokens import take
 from maskedmod.layers.block import BlockSettings
 from maskedmod.layers.cross_attention import CrossBlock
 from maskedmod.layers.init import Init, initialise

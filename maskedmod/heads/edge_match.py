@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskedmod.core.context import Context, View
-from maskedmod.core.tokens import Spec, Where
-from maskedmod.heads import Head
+from maskedmod.core.blocks.head import Head
+from maskedmod.core.context import Context
+from maskedmod.core.mask_set import Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import View
 from maskedmod.masks.generation import Generated, generated
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from maskedmod.core.context import View
-from maskedmod.core.tokens import Spec, Where
-from maskedmod.heads import Head
+from maskedmod.core.blocks.head import Head
+from maskedmod.core.mask_set import Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import View
 from maskedmod.layers.graphs.bonds import bonds_of, relation_of
 
 

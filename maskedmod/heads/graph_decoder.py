@@ -7,10 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from maskedmod.core.context import View
-from maskedmod.core.tokens import Spec, Where
+from maskedmod.core.blocks.head import Head
+from maskedmod.core.mask_set import Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import View
 from maskedmod.encoders.gin import GinLayer
-from maskedmod.heads import Head
 from maskedmod.layers.graphs.gat import GatLayer, GatSettings
 from maskedmod.layers.graphs.parts import Activation, NodeNorm, edges_of
 from maskedmod.layers.linear import Linear

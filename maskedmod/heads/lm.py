@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskedmod.core.context import View
-from maskedmod.core.tokens import Spec, Where
-from maskedmod.encoders import Encoder
-from maskedmod.heads import Head, encoded_at
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.blocks.head import Head, encoded_at
+from maskedmod.core.mask_set import Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import View
 from maskedmod.layers.block import make_norm
 from maskedmod.layers.ids import IdEmbedding
 from maskedmod.layers.init import Init, initialise

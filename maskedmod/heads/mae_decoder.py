@@ -7,9 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from maskedmod.core.context import View
-from maskedmod.core.tokens import Spec, Where, take
-from maskedmod.heads import Head
+from maskedmod.core.blocks.head import Head
+from maskedmod.core.mask_set import Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import View
+from maskedmod.core.tokens import take
 from maskedmod.layers.attention import QkvBias, Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
 from maskedmod.layers.init import Init, initialise, rescale_by_depth

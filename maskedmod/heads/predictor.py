@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from maskedmod.core.context import View
-from maskedmod.core.tokens import Spec, Where
-from maskedmod.heads import Head, encoded_at
+from maskedmod.core.blocks.head import Head, encoded_at
+from maskedmod.core.mask_set import Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import View
 
 
 class Predictor(Head):

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskedmod.core.context import View
+from maskedmod.core.blocks.head import Head
+from maskedmod.core.mask_set import Where
 from maskedmod.core.pyramid import Pyramid, put_back
-from maskedmod.core.tokens import Spec, Where, take
-from maskedmod.heads import Head
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import View
+from maskedmod.core.tokens import take
 from maskedmod.layers.attention import QkvBias, Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
 from maskedmod.layers.init import Init, initialise

@@ -8,7 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from maskedmod.core.tokens import KEPT, MASKED, RANDOM, MaskSet, Spec, Tokens
+from maskedmod.core.mask_set import KEPT, MASKED, RANDOM, MaskSet
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from maskedmod.core.tokens import Spec
+from maskedmod.core.spec import Spec
 
 Positions = Literal["sincos", "learned", "frozen", "rotary", "rotary_interleaved", "relative", "mlp", "none"]
 

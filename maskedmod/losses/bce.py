@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskedmod.core.tokens import Spec
-from maskedmod.losses import Loss, Reduce
+from maskedmod.core.blocks.loss import Loss, Reduce
+from maskedmod.core.spec import Spec
 
 
 class Bce(Loss):

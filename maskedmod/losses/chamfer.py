@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from maskedmod.core.tokens import Spec
+from maskedmod.core.blocks.loss import Loss, Reduce
+from maskedmod.core.spec import Spec
 from maskedmod.layers.points.distances import squared_distances
-from maskedmod.losses import Loss, Reduce
 
 
 class Chamfer(Loss):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskedmod.core.tokens import Spec
-from maskedmod.losses import Loss
+from maskedmod.core.blocks.loss import Loss
+from maskedmod.core.spec import Spec
 
 
 class Shares(Loss):

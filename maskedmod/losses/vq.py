@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from maskedmod.core.tokens import Spec
-from maskedmod.losses import Loss, Reduce
+from maskedmod.core.blocks.loss import Loss, Reduce
+from maskedmod.core.spec import Spec
 
 
 class Vq(Loss):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
+from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.masking import packed_from_masked, smallest
-from maskedmod.core.tokens import MaskSet, Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 from maskedmod.layers.graphs.bonds import hide_bonds
-from maskedmod.masks import Mask
 
 
 class Atoms(Mask):

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
+from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.masking import Count, from_masked, from_masked_rows, from_noise, masked_count
-from maskedmod.core.tokens import MaskSet, Spec, Tokens
-from maskedmod.masks import Mask
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 
 
 class Axis(Mask):

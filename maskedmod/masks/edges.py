@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
-from maskedmod.core.tokens import MaskSet, Relation, Spec, Tokens
+from maskedmod.core.mask_set import MaskSet
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Relation, Tokens
 from maskedmod.layers.graphs.edges import Pairs, apart, pairs_of
-from maskedmod.masks import Mask
 
 
 @dataclass

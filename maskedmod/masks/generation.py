@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
-from maskedmod.core.tokens import PREDICT, VISIBLE, Layout, MaskSet, Relation, Spec, Tokens
+from maskedmod.core.mask_set import PREDICT, VISIBLE, MaskSet
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.layers.graphs.bonds import relation_of
-from maskedmod.masks import Mask
 
 
 @dataclass

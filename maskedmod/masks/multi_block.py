@@ -8,10 +8,12 @@ from typing import Literal
 import numpy as np
 import torch
 
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
+from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.masking import from_lists
-from maskedmod.core.tokens import MaskSet, Spec, Tokens
-from maskedmod.masks import Mask
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 
 
 class MultiBlock(Mask):

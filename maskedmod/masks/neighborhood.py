@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
+from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.masking import Count, from_noise
 from maskedmod.core.schedules import Ramp, value
-from maskedmod.core.tokens import MaskSet, Spec, Tokens
-from maskedmod.masks import Mask
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 from maskedmod.masks.random import RatioSampler
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
+from maskedmod.core.mask_set import KEPT, MASKED, RANDOM, MaskSet
 from maskedmod.core.masking import packed_from_masked
-from maskedmod.core.tokens import KEPT, MASKED, RANDOM, MaskSet, Spec, Tokens
-from maskedmod.masks import Mask
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 
 
 @dataclass

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
-from maskedmod.core.tokens import DROPPED, VISIBLE, MaskSet, Spec, Tokens
-from maskedmod.masks import Mask
+from maskedmod.core.mask_set import DROPPED, VISIBLE, MaskSet
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 
 
 class Nothing(Mask):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
-from maskedmod.core.tokens import Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 from maskedmod.layers.graphs.edges import pairs_of
 from maskedmod.layers.graphs.messages import incoming
-from maskedmod.masks import Mask
 from maskedmod.masks.edges import EdgeMask, edge_mask, relation_of
 
 

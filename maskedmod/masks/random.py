@@ -9,13 +9,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
+from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.masking import Count, from_masked_rows, from_noise, ignore_some, masked_counts, packed_from_masked, smallest
 from maskedmod.core.schedules import Ramp, value
-from maskedmod.core.tokens import MaskSet, Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 from maskedmod.layers.corruption import Corruption
 from maskedmod.layers.positions import flat_index
-from maskedmod.masks import Mask
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
+from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.masking import Count, from_noise
-from maskedmod.core.tokens import MaskSet, Spec, Tokens
-from maskedmod.masks import Mask
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 
 
 class ScoreGuided(Mask):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
+from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.masking import Count, masked_counts, packed_from_masked, smallest
-from maskedmod.core.tokens import MaskSet, Spec, Tokens
-from maskedmod.masks import Mask
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 from maskedmod.masks.edges import relation_of
 
 

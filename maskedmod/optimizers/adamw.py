@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from maskedmod.optimizers import Optimizer
+from maskedmod.core.blocks.optimizer import Optimizer
 
 
 class Adamw(Optimizer):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskedmod.optimizers import Optimizer
+from maskedmod.core.blocks.optimizer import Optimizer
 
 
 class Lars(Optimizer):

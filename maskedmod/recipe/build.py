@@ -10,14 +10,14 @@ from maskedmod.recipe import schema
 from maskedmod.recipe.layering import INNER, chosen
 
 if TYPE_CHECKING:
+    from maskedmod.core.blocks.encoder import Encoder
+    from maskedmod.core.blocks.mask import Mask
+    from maskedmod.core.blocks.optimizer import Optimizer
+    from maskedmod.core.blocks.teacher import Teacher
     from maskedmod.core.modality import Modality
     from maskedmod.core.model import MaskedModel, Objective
-    from maskedmod.core.tokens import Spec
-    from maskedmod.encoders import Encoder
-    from maskedmod.masks import Mask
-    from maskedmod.optimizers import Optimizer
+    from maskedmod.core.spec import Spec
     from maskedmod.recipe.settings import TrainSettings
-    from maskedmod.teachers import Teacher
 
 
 def check(tree: dict[str, Any]) -> dict[str, Any]:

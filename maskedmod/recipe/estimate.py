@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from maskedmod.core.apply import Seen, apply
-from maskedmod.core.context import Context, View
+from maskedmod.core.context import Context
+from maskedmod.core.latent import Latent
 from maskedmod.core.model import MaskedModel
-from maskedmod.core.tokens import Latent, Tokens
+from maskedmod.core.step import View
+from maskedmod.core.tokens import Tokens
 from maskedmod.recipe.build import build_mask, build_modality, build_model
 
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from maskedmod.core.context import Step
+from maskedmod.core.latent import Latent
+from maskedmod.core.mask_set import VISIBLE, Where
 from maskedmod.core.model import Objective
-from maskedmod.core.tokens import VISIBLE, Latent, Tokens, Where
+from maskedmod.core.step import Step
+from maskedmod.core.tokens import Tokens
 from maskedmod.reconstruct.reconstruction import Reconstruction
 
 

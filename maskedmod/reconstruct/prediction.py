@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskedmod.core.context import Context, Step
+from maskedmod.core.context import Context
 from maskedmod.core.model import MaskedModel, Objective
+from maskedmod.core.step import Step
 from maskedmod.core.tokens import Tokens
 from maskedmod.reconstruct.reconstruction import difference, masked_step, scatter, target_sets, target_weight, weighted_mean
 

@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskedmod.core.context import Context, Step, View, step_seed
+from maskedmod.core.context import Context, step_seed
+from maskedmod.core.mask_set import VISIBLE, Where
 from maskedmod.core.modality import Modality
 from maskedmod.core.model import MaskedModel, Objective
-from maskedmod.core.tokens import VISIBLE, Tokens, Where
+from maskedmod.core.step import Step, View
+from maskedmod.core.tokens import Tokens
 
 
 @dataclass

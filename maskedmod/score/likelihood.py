@@ -10,11 +10,12 @@ from torch import Tensor
 
 from maskedmod.core.alphabet import Alphabet
 from maskedmod.core.apply import Seen
-from maskedmod.core.context import View
+from maskedmod.core.mask_set import Where
 from maskedmod.core.masking import packed_from_masked
 from maskedmod.core.modality import Modality
 from maskedmod.core.model import MaskedModel, Objective
-from maskedmod.core.tokens import Layout, Tokens, Where
+from maskedmod.core.step import View
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.errors import UserError
 from maskedmod.features.vectors import device_of
 from maskedmod.sequences.packing import eligible_of, positions

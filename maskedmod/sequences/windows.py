@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from maskedmod.core.alphabet import Alphabet
 from maskedmod.core.apply import Seen
+from maskedmod.core.latent import Latent
 from maskedmod.core.modality import Modality
-from maskedmod.core.tokens import Latent, Layout, Tokens
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.sequences.packing import eligible_of, positions
 
 AT_ONCE = 1 << 14

@@ -9,9 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskedmod.core.context import Step
-from maskedmod.core.tokens import Latent, Spec, Where, take
-from maskedmod.targets import Target
+from maskedmod.core.blocks.target import Target
+from maskedmod.core.latent import Latent
+from maskedmod.core.mask_set import Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import Step
+from maskedmod.core.tokens import take
 
 Norm = Literal["none", "layer", "instance", "l2"]
 

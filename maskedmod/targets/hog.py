@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskedmod.core.context import Step
-from maskedmod.core.tokens import Spec, Where, take
-from maskedmod.targets import Target
+from maskedmod.core.blocks.target import Target
+from maskedmod.core.mask_set import Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import Step
+from maskedmod.core.tokens import take
 
 
 class Hog(Target):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from maskedmod.core.context import Step
-from maskedmod.core.tokens import Spec, Where, take
-from maskedmod.targets import Target
+from maskedmod.core.blocks.target import Target
+from maskedmod.core.mask_set import Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import Step
+from maskedmod.core.tokens import take
 
 
 class NearestCodes(Target):

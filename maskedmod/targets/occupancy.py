@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from maskedmod.core.context import Step
-from maskedmod.core.tokens import Spec, Where, take
+from maskedmod.core.blocks.target import Target
+from maskedmod.core.mask_set import Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import Step
+from maskedmod.core.tokens import take
 from maskedmod.layers.points.distances import farthest_points, squared_distances
-from maskedmod.targets import Target
 
 
 class Occupancy(Target):

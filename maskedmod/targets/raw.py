@@ -7,9 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from maskedmod.core.context import Step, View
-from maskedmod.core.tokens import Spec, Where, take
-from maskedmod.targets import Target
+from maskedmod.core.blocks.target import Target
+from maskedmod.core.mask_set import Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import Step, View
+from maskedmod.core.tokens import take
 
 
 class Raw(Target):

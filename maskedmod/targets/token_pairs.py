@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from maskedmod.core.context import Step
-from maskedmod.core.tokens import Spec, Where, take
+from maskedmod.core.blocks.target import Target
+from maskedmod.core.mask_set import Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import Step
+from maskedmod.core.tokens import take
 from maskedmod.layers.pairing import partners
-from maskedmod.targets import Target
 
 
 class TokenPairs(Target):

@@ -6,9 +6,11 @@ from typing import Literal
 
 from torch import Tensor
 
-from maskedmod.core.context import Step
-from maskedmod.core.tokens import Spec, Where, take
-from maskedmod.targets import Target
+from maskedmod.core.blocks.target import Target
+from maskedmod.core.mask_set import Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import Step
+from maskedmod.core.tokens import take
 
 
 class TokenizerIds(Target):

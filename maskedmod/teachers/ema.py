@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.core.apply import Seen
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.blocks.teacher import Teacher
 from maskedmod.core.context import Context
+from maskedmod.core.latent import Latent
 from maskedmod.core.schedules import Ramp, value
-from maskedmod.core.tokens import Latent, Spec
-from maskedmod.encoders import Encoder
-from maskedmod.teachers import Teacher
+from maskedmod.core.spec import Spec
 
 
 class Ema(Teacher):

@@ -9,9 +9,10 @@ from pathlib import Path
 from safetensors import safe_open
 
 from maskedmod.core.apply import Seen
-from maskedmod.core.tokens import Latent, Spec
-from maskedmod.encoders import Encoder
-from maskedmod.teachers import Teacher
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.blocks.teacher import Teacher
+from maskedmod.core.latent import Latent
+from maskedmod.core.spec import Spec
 
 
 class Frozen(Teacher):

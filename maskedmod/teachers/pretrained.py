@@ -11,11 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskedmod.core.apply import Seen
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.blocks.teacher import Teacher
+from maskedmod.core.latent import Latent
 from maskedmod.core.modality import Modality
-from maskedmod.core.tokens import Latent, Spec, Tokens
-from maskedmod.encoders import Encoder
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 from maskedmod.errors import UserError
-from maskedmod.teachers import Teacher
 
 
 class Pretrained(Teacher):

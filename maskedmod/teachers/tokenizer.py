@@ -6,14 +6,15 @@ import copy
 from collections.abc import Sequence
 
 from maskedmod.core.apply import Seen
-from maskedmod.core.tokens import Latent, Spec
-from maskedmod.encoders import Encoder
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.blocks.teacher import Teacher
+from maskedmod.core.latent import Latent
+from maskedmod.core.spec import Spec
 from maskedmod.encoders.gin_codes import GinCodes
 from maskedmod.encoders.point_codes import PointCodes
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.encoders.vq_transformer import VqTransformer
 from maskedmod.layers.positions import PositionMlp
-from maskedmod.teachers import Teacher
 
 
 class Tokenizer(Teacher):

@@ -10,10 +10,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from maskedmod.core.context import Step, View
+from maskedmod.core.mask_set import Where
 from maskedmod.core.model import MaskedModel, Objective
 from maskedmod.core.schedules import value
-from maskedmod.core.tokens import Where
+from maskedmod.core.step import Step, View
 from maskedmod.errors import UserError
 from maskedmod.train.parallel import Parallel
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskedmod.core.tokens import Spec
+from maskedmod.core.spec import Spec
 from maskedmod.errors import UserError, unknown
 from maskedmod.layers import fit
 from maskedmod.layers.positions import RelativeBias, Table

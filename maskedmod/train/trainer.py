@@ -11,9 +11,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from maskedmod.core.blocks.optimizer import Optimizer
 from maskedmod.core.context import Context, step_seed
 from maskedmod.errors import UserError
-from maskedmod.optimizers import Optimizer
 from maskedmod.recipe.settings import TrainSettings
 from maskedmod.train.health import Health, save_batch
 from maskedmod.train.keeper import Keeper

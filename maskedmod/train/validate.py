@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskedmod.core.context import Context, Step, step_seed
+from maskedmod.core.context import Context, step_seed
 from maskedmod.core.model import MaskedModel
+from maskedmod.core.step import Step
 from maskedmod.errors import UserError
 from maskedmod.train.baseline import MeanPredictor
 from maskedmod.train.parallel import Parallel, seed_all, to_device

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.api.loaded import Loaded
-from maskedmod.core.context import Context, Step
+from maskedmod.core.context import Context
+from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.masking import from_masked, from_noise
-from maskedmod.core.tokens import Layout, MaskSet, Tokens
+from maskedmod.core.step import Step
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.errors import UserError
 from maskedmod.recipe.layering import chosen
 from maskedmod.sequences.packing import positions

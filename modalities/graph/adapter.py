@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.core.context import Context
+from maskedmod.core.latent import Latent
 from maskedmod.core.modality import BadSample, Modality, Panel, Record
+from maskedmod.core.spec import Spec
 from maskedmod.core.token_statistics import token_statistics
-from maskedmod.core.tokens import Latent, Spec, Tokens
+from maskedmod.core.tokens import Tokens
 from maskedmod.data import graph as data
 from maskedmod.data.graph_objects import apart
 from maskedmod.errors import UserError

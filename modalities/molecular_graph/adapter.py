@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from maskedmod.core.context import Context
 from maskedmod.core.modality import Grouping, Modality, Panel, Record
-from maskedmod.core.tokens import Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 from maskedmod.data.graph import Graph
 from maskedmod.layers.categories import CategoryEmbedding
 

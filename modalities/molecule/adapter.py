@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from maskedmod.core.alphabet import Alphabet
 from maskedmod.core.context import Context
 from maskedmod.core.modality import BadSample, Grouping, Modality, Panel, Record, altered, written
-from maskedmod.core.tokens import Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 from maskedmod.layers.ids import IdEmbedding
 from maskedmod.sequences.packing import pack, unpack
 from maskedmod.sequences.subword import Subword, read_subword

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from maskedmod.core.context import Context
 from maskedmod.core.modality import Modality, Panel, Record
 from maskedmod.core.pyramid import Pyramid
-from maskedmod.core.tokens import Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 from maskedmod.errors import UserError
 
 from .formats import Array

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from maskedmod.core.alphabet import Alphabet
 from maskedmod.core.context import Context
 from maskedmod.core.modality import Modality, Panel, Record, altered, written
-from maskedmod.core.tokens import Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 from maskedmod.errors import UserError
 from maskedmod.layers.ids import IdEmbedding
 from maskedmod.sequences.packing import cut, pack, unpack

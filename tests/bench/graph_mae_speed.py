@@ -24,8 +24,9 @@ from torch_geometric.nn import GATConv
 from torch_geometric.nn.conv import gat_conv
 
 from maskedmod.core.context import Context
+from maskedmod.core.mask_set import MASKED
 from maskedmod.core.model import MaskedModel
-from maskedmod.core.tokens import MASKED, Tokens
+from maskedmod.core.tokens import Tokens
 from maskedmod.layers.graphs import parts as graph_parts
 from maskedmod.recipe.build import build_modality, build_model, build_optimizer, build_source
 from maskedmod.recipe.config import resolve

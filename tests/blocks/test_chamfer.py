@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from maskedmod.core.tokens import Spec
+from maskedmod.core.spec import Spec
 from maskedmod.losses.chamfer import Chamfer
 
 SPEC = Spec(values=15, axes=3, target=15)

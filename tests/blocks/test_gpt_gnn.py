@@ -12,10 +12,14 @@ from maskedmod.modalities.graph import Graph
 from torch import nn
 
 from maskedmod.core.apply import Seen, apply
-from maskedmod.core.context import Context, Step, View
+from maskedmod.core.context import Context
+from maskedmod.core.latent import Latent
+from maskedmod.core.mask_set import Where
 from maskedmod.core.masking import packed_from_masked
 from maskedmod.core.modality import Record
-from maskedmod.core.tokens import Latent, Layout, Relation, Spec, Tokens, Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import Step, View
+from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.encoders.gin import Gin
 from maskedmod.heads.edge_match import EdgeMatch
 from maskedmod.masks.generation import Generated, Generation, generated, larger

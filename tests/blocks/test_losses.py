@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from maskedmod.core.tokens import Spec
-from maskedmod.losses import reduce_tokens
+from maskedmod.core.blocks.loss import reduce_tokens
+from maskedmod.core.spec import Spec
 from maskedmod.losses.bce import Bce
 from maskedmod.losses.cosine import Cosine
 from maskedmod.losses.cross_entropy import CrossEntropy

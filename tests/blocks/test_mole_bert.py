@@ -13,10 +13,12 @@ from torch import Tensor
 
 from maskedmod.core.apply import Seen, apply
 from maskedmod.core.context import Context
+from maskedmod.core.mask_set import DROPPED, Where
 from maskedmod.core.masking import from_masked
 from maskedmod.core.modality import Record
 from maskedmod.core.model import Objective
-from maskedmod.core.tokens import DROPPED, Layout, Spec, Tokens, Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.encoders.gin_bonds import GinBonds
 from maskedmod.encoders.gin_codes import SLICES, GinCodes
 from maskedmod.errors import UserError

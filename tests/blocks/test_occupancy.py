@@ -6,9 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from maskedmod.core.context import Context, Step
+from maskedmod.core.context import Context
+from maskedmod.core.mask_set import Where
 from maskedmod.core.model import MaskedModel, Objective
-from maskedmod.core.tokens import Spec, Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import Step
 from maskedmod.layers.points.distances import squared_distances
 from maskedmod.losses.bce import Bce
 from maskedmod.recipe.build import build_model

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from maskedmod.core.context import Context
+from maskedmod.core.mask_set import Where
 from maskedmod.core.modality import Record
-from maskedmod.core.tokens import Layout, Spec, Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Layout
 from maskedmod.layers.pairing import partners
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve

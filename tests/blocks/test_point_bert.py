@@ -11,10 +11,12 @@ from torch import nn
 
 from maskedmod.cli import main
 from maskedmod.core.apply import Seen
-from maskedmod.core.context import Context, Step
+from maskedmod.core.context import Context
 from maskedmod.core.model import MaskedModel, Objective
 from maskedmod.core.schedules import Ramp
-from maskedmod.core.tokens import Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import Step
+from maskedmod.core.tokens import Tokens
 from maskedmod.encoders.point_codes import PointCodes
 from maskedmod.layers.points.edge_convolution import EdgeConvolutions
 from maskedmod.losses.chamfer import Chamfer

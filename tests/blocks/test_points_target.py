@@ -7,7 +7,7 @@ import torch
 
 from maskedmod.core.context import Context
 from maskedmod.core.model import MaskedModel
-from maskedmod.core.tokens import Spec
+from maskedmod.core.spec import Spec
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
 from maskedmod.reconstruct.prediction import predict

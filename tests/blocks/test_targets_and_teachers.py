@@ -12,9 +12,11 @@ from torch import nn
 
 from maskedmod.core.apply import Seen
 from maskedmod.core.context import Context
+from maskedmod.core.latent import Latent
 from maskedmod.core.model import MaskedModel, Objective
 from maskedmod.core.schedules import Ramp
-from maskedmod.core.tokens import Latent, Layout, Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.layers.positions import lattice
 from maskedmod.recipe.build import build_model

@@ -12,9 +12,13 @@ from torch import Tensor
 
 import maskedmod
 from maskedmod.core.apply import Seen
-from maskedmod.core.context import Context, View
+from maskedmod.core.context import Context
+from maskedmod.core.latent import Latent
+from maskedmod.core.mask_set import Where
 from maskedmod.core.masking import from_noise
-from maskedmod.core.tokens import Latent, Layout, Spec, Tokens, Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import View
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.encoders.vq_transformer import VqTransformer
 from maskedmod.errors import UserError
 from maskedmod.heads.class_aggregation import ClassAggregation

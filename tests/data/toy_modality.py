@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from maskedmod.core.context import Context
 from maskedmod.core.modality import BadSample, Modality, Panel, Record
-from maskedmod.core.tokens import Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 
 
 class Toy(Modality):

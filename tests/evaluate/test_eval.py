@@ -10,8 +10,9 @@ import torch
 
 from maskedmod.cli import main
 from maskedmod.core.context import Context
+from maskedmod.core.latent import Latent
 from maskedmod.core.token_statistics import token_statistics
-from maskedmod.core.tokens import Latent, Layout, Tokens
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.evaluate.features import encoder_reader, extract, pooled
 from maskedmod.evaluate.prepare import RANDOM, RAW, TRAINED, Settings, table
 from maskedmod.zoo import load

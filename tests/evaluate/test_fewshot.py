@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from maskedmod.cli import main
-from maskedmod.core.tokens import Latent, Layout
+from maskedmod.core.latent import Latent
+from maskedmod.core.tokens import Layout
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import pooled
 from maskedmod.evaluate.labels import Labels

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.core.modality import BadSample, Modality, Panel, Record
-from maskedmod.core.tokens import Layout, Spec, Tokens
-from maskedmod.encoders import Encoder
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.evaluate.chosen import Chosen
 from maskedmod.recipe.build import build_encoder
 

@@ -8,7 +8,8 @@ from maskedmod.modalities.molecular_graph import MolecularGraph
 
 from maskedmod.core.apply import Seen
 from maskedmod.core.modality import Record
-from maskedmod.core.tokens import Relation, Spec
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Relation
 from maskedmod.encoders.gin_bonds import GinBonds
 from maskedmod.layers.categories import CategoryEmbedding
 from maskedmod.layers.graphs.bond_gin import BondGin, Neighbourhood

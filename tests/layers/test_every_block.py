@@ -8,7 +8,8 @@ from torch import nn
 
 from maskedmod.core.apply import apply
 from maskedmod.core.masking import from_masked
-from maskedmod.core.tokens import Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.layers.attention import Who
 

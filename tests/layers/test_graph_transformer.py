@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.core.apply import Seen, apply
+from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.masking import packed_from_masked
-from maskedmod.core.tokens import Layout, MaskSet, Relation, Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.encoders.graph_transformer import GraphTransformer
 from maskedmod.errors import UserError
 from maskedmod.layers.graphs.transformer import Centrality, GraphBlocks, alike, path_lengths, places

@@ -7,9 +7,12 @@ import torch
 from torch import nn
 
 from maskedmod.core.apply import Seen, apply
-from maskedmod.core.context import Context, View
+from maskedmod.core.context import Context
+from maskedmod.core.mask_set import Visibility
 from maskedmod.core.masking import from_masked, from_noise
-from maskedmod.core.tokens import Layout, Spec, Tokens, Visibility
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import View
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.heads.mae_decoder import MaeDecoder
 from maskedmod.layers.attention import Attention, Who

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.core.apply import Seen
-from maskedmod.core.context import View
-from maskedmod.core.tokens import Latent, Layout, MaskSet, Spec, Tokens, Where
+from maskedmod.core.latent import Latent
+from maskedmod.core.mask_set import MaskSet, Where
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import View
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.heads.lm import Lm
 from maskedmod.layers.attention import pairs_apart, rotate

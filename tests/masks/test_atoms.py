@@ -9,7 +9,8 @@ from maskedmod.modalities.molecular_graph import MolecularGraph
 from maskedmod.core.apply import apply
 from maskedmod.core.context import Context
 from maskedmod.core.modality import Record
-from maskedmod.core.tokens import Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Tokens
 from maskedmod.layers.graphs.bonds import bonds_of
 from maskedmod.masks.atoms import Atoms
 

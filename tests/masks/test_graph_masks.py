@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from maskedmod.core.apply import apply
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
-from maskedmod.core.tokens import KEPT, MASKED, RANDOM, Layout, Relation, Spec, Tokens
-from maskedmod.masks import Mask
+from maskedmod.core.mask_set import KEPT, MASKED, RANDOM
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.masks.edges import EdgeMask, Edges
 from maskedmod.masks.nodes import Nodes
 from maskedmod.masks.paths import Paths

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from maskedmod.core.apply import apply
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
+from maskedmod.core.mask_set import DROPPED, IGNORED, PREDICT, VISIBLE, MaskSet
 from maskedmod.core.masking import from_masked, from_noise, masked_count, masked_counts
-from maskedmod.core.tokens import DROPPED, IGNORED, PREDICT, VISIBLE, Layout, MaskSet, Spec, Tokens, take
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Layout, Tokens, take
 from maskedmod.layers.corruption import Corruption
 from maskedmod.layers.positions import lattice
-from maskedmod.masks import Mask
 from maskedmod.masks.axis import Axis
 from maskedmod.masks.block import Block, lay_rectangles, make_exact
 from maskedmod.masks.multi_block import MultiBlock

@@ -10,10 +10,12 @@ from maskedmod.modalities.points.pointnet import MiniPointNet
 from maskedmod.modalities.points.scales import scales
 
 from maskedmod.core.apply import apply
-from maskedmod.core.context import Context, View
+from maskedmod.core.context import Context
 from maskedmod.core.masking import from_masked
 from maskedmod.core.pyramid import Level, Pyramid, put_back
-from maskedmod.core.tokens import Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.step import View
+from maskedmod.core.tokens import Tokens
 from maskedmod.encoders.point_pyramid import PointPyramid
 from maskedmod.errors import UserError
 from maskedmod.heads.pyramid_decoder import PyramidDecoder

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from maskedmod.core.context import Context
-from maskedmod.core.tokens import Layout, Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.masks.neighborhood import Neighborhood
 from maskedmod.masks.random import RatioSampler
 

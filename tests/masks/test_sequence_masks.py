@@ -9,7 +9,9 @@ import torch
 
 from maskedmod.core.apply import apply
 from maskedmod.core.context import Context
-from maskedmod.core.tokens import KEPT, MASKED, RANDOM, Layout, Spec, Tokens
+from maskedmod.core.mask_set import KEPT, MASKED, RANDOM
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.layers.corruption import Corruption
 from maskedmod.masks.random import Random
 from maskedmod.masks.span import Span

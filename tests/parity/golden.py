@@ -14,8 +14,10 @@ from torch import Tensor
 
 import maskedmod
 from maskedmod.core.apply import Seen
-from maskedmod.core.context import Context, Step
-from maskedmod.core.tokens import MaskSet, Tokens
+from maskedmod.core.context import Context
+from maskedmod.core.mask_set import MaskSet
+from maskedmod.core.step import Step
+from maskedmod.core.tokens import Tokens
 from maskedmod.zoo import Loaded
 from maskedmod.zoo.layouts import LAYOUTS
 from maskedmod.zoo.mapping import convert

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from maskedmod.core.apply import Seen
-from maskedmod.core.context import Context, Step
+from maskedmod.core.context import Context
+from maskedmod.core.step import Step
 from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.masks.nodes import NodeMask, node_mask
 from maskedmod.sequences.packing import positions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from maskedmod.core.tokens import Spec
+from maskedmod.core.spec import Spec
 from maskedmod.targets.hog import Hog, gradients
 from tests.parity.golden import OUTPUT, Golden, agree, cases, error, golden
 

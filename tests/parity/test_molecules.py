@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 import maskedmod
-from maskedmod.core.context import Context, Step
+from maskedmod.core.context import Context
 from maskedmod.core.masking import packed_from_masked
+from maskedmod.core.step import Step
 from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.layers.graphs.bonds import bonds_of, hide_bonds
 from maskedmod.recipe.build import build_model

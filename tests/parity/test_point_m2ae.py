@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from maskedmod.core.context import Step
 from maskedmod.core.masking import from_masked
 from maskedmod.core.pyramid import Pyramid, PyramidMask
+from maskedmod.core.step import Step
 from maskedmod.masks.multi_scale import project
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve

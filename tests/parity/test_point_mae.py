@@ -10,8 +10,9 @@ import torch
 from maskedmod.modalities.points.geometry import group_points
 from torch import Tensor
 
-from maskedmod.core.context import Context, Step
+from maskedmod.core.context import Context
 from maskedmod.core.masking import from_masked
+from maskedmod.core.step import Step
 from maskedmod.core.tokens import Tokens
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from maskedmod.optimizers import Optimizer
+from maskedmod.core.blocks.optimizer import Optimizer
 from maskedmod.optimizers.adamw import Adamw
 from maskedmod.optimizers.lamb import Lamb
 from maskedmod.optimizers.lars import Lars

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from maskedmod.core.context import Context
 from maskedmod.core.modality import Modality, Record
 from maskedmod.core.model import Blocks, MaskedModel, Objective
-from maskedmod.core.tokens import Layout, Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.data.loader import Loader
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.heads.mae_decoder import MaeDecoder

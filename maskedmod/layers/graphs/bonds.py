@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from maskedmod.core.tokens import MaskSet, Relation, Tokens
+from maskedmod.core.mask_set import MaskSet
+from maskedmod.core.tokens import Relation, Tokens
 from maskedmod.layers.categories import hide_ids
 
 

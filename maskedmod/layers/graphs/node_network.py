@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from maskedmod.core.apply import Seen, Sees
-from maskedmod.core.tokens import Latent, Spec
-from maskedmod.encoders import Encoder
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.latent import Latent
+from maskedmod.core.spec import Spec
 from maskedmod.layers.graphs.parts import NodeInput, edges_of, through
 
 

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskedmod.core.apply import Seen
-from maskedmod.core.tokens import Layout, Spec, Tokens
+from maskedmod.core.spec import Spec
+from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.layers.categories import CategoryEmbedding
 from maskedmod.layers.graphs.messages import Incoming, incoming, neighbour_sum, sparse_rows
 from maskedmod.layers.linear import linear

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.core.apply import Seen
+from maskedmod.core.latent import Latent
 from maskedmod.core.modality import Modality, Record
-from maskedmod.core.tokens import Latent, Layout
+from maskedmod.core.tokens import Layout
 from maskedmod.data.graph import clean
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import pooled
