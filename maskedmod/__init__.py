@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from maskedmod.support.version import __version__
+
 if TYPE_CHECKING:  # for editors and type checkers
     from maskedmod.api.create import create
     from maskedmod.core.model import MaskedModel
     from maskedmod.zoo.load import load
-
-__version__ = "0.1.0"
 
 _LAZY = {
     "load": ("maskedmod.zoo", "load"),

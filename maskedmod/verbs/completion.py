@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from maskedmod.cli import VERBS
 from maskedmod.errors import UserError, unknown
 from maskedmod.recipe import catalog
 from maskedmod.recipe import file as recipe_file
 from maskedmod.recipe.config import WORDS, resolve_names
 from maskedmod.recipe.layering import chosen
+from maskedmod.verbs import VERBS
 from maskedmod.verbs.eval import KEYS as EVAL_KEYS
 from maskedmod.verbs.ls import PARTS
 from maskedmod.verbs.score import CHOICES as SCORE_CHOICES

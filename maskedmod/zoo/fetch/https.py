@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from maskedmod import __version__
 from maskedmod.errors import UserError
 from maskedmod.support.sizes import amount
+from maskedmod.support.version import __version__
 
 CHUNK = 1 << 20
 ATTEMPTS = 5
