@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from maskedmod.core.apply import Sees
 from maskedmod.core.spec import Spec
-from maskedmod.layers.graphs.messages import Incoming, neighbour_sum
+from maskedmod.layers.graphs.gcn import GcnLayer
 from maskedmod.layers.graphs.node_network import NodeNetwork
-from maskedmod.layers.graphs.parts import Activation, NodeNorm, NodeRows, make_activation, make_node_norm, projected
+from maskedmod.layers.graphs.parts import Activation, NodeNorm
 
 
 class Gcn(NodeNetwork):
@@ -33,23 +32,3 @@ class Gcn(NodeNetwork):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(spec, embedding, depth, width, sees, lambda n: GcnLayer(n, width, dropout, norm, activation))
-
-
-class GcnLayer(nn.Module):
-    """``h_i = sum_j W x_j / sqrt(d_i d_j) + b`` over edges j -> i, d the number of edges that end in a node; ``[n, inputs]`` ->
-    ``[n, outputs]``."""
-
-    def __init__(
-        self, inputs: int, outputs: int, dropout: float = 0.0, norm: NodeNorm = "none", activation: Activation = "none"
-    ) -> None:
-        super().__init__()
-        self.dropout = dropout
-        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(outputs, inputs)))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-        self.norm, self.activation = make_node_norm(norm, outputs), make_activation(activation)
-
-    def forward(self, x: Tensor | NodeRows, edges: Incoming) -> Tensor:
-        share = edges.degree().clamp(min=1).float().rsqrt()
-        x = projected(x, self.weight, self.dropout, self.training)
-        out = neighbour_sum(x, edges, share[edges.source] * share[edges.row])
-        return self.activation(self.norm(out + self.bias))

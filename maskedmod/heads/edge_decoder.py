@@ -9,8 +9,8 @@ from maskedmod.core.blocks.head import Head
 from maskedmod.core.mask_set import Where
 from maskedmod.core.spec import Spec
 from maskedmod.core.step import View
+from maskedmod.layers.graphs.hidden_edges import hidden_edges
 from maskedmod.layers.linear import Linear
-from maskedmod.masks.edges import hidden_edges
 
 
 class EdgeDecoder(Head):

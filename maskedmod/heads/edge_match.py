@@ -11,7 +11,7 @@ from maskedmod.core.context import Context
 from maskedmod.core.mask_set import Where
 from maskedmod.core.spec import Spec
 from maskedmod.core.step import View
-from maskedmod.masks.generation import Generated, generated
+from maskedmod.layers.graphs.generated import Generated, generated
 
 
 class EdgeMatch(Head):

@@ -11,8 +11,8 @@ from maskedmod.core.blocks.head import Head
 from maskedmod.core.mask_set import Where
 from maskedmod.core.spec import Spec
 from maskedmod.core.step import View
-from maskedmod.encoders.gin import GinLayer
 from maskedmod.layers.graphs.gat import GatLayer, GatSettings
+from maskedmod.layers.graphs.gin import GinLayer
 from maskedmod.layers.graphs.parts import Activation, NodeNorm, edges_of
 from maskedmod.layers.linear import Linear
 

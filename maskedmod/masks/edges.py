@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import torch
 from torch import Tensor
 
 from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
-from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.spec import Spec
-from maskedmod.core.tokens import Relation, Tokens
+from maskedmod.core.tokens import Tokens
 from maskedmod.layers.graphs.edges import Pairs, apart, pairs_of
-
-
-@dataclass
-class EdgeMask(MaskSet):
-    """A mask that hides edges and no node. ``kept`` bool ``[E]``. ``pairs`` int64 ``[2, P]``: the hidden pairs of nodes, and
-    behind them pairs that no edge joins; ``joined`` bool ``[P]`` tells them apart."""
-
-    kept: Tensor | None = None
-    pairs: Tensor | None = None
-    joined: Tensor | None = None
-
-    def rewrite(self, rows: Tokens) -> Tokens:
-        """rows without the hidden edges."""
-        return replace(rows, relation=replace(relation_of(rows), kept=self.kept))
+from maskedmod.layers.graphs.hidden_edges import EdgeMask, relation_of
 
 
 class Edges(Mask):
@@ -59,18 +43,3 @@ def edge_mask(rows: Tokens, pairs: Pairs, hidden: Tensor, negatives: int, ctx: C
     both = torch.cat([positive, negative], dim=1)
     role = torch.zeros(len(nodes), dtype=torch.int8, device=rows.device)
     return EdgeMask(role, nodes, nodes, kept=~pairs.edges(hidden), pairs=both, joined=joined)
-
-
-def relation_of(tokens: Tokens) -> Relation:
-    """Edges of the tokens. ValueError where they have none."""
-    if tokens.relation is None or not tokens.layout.packed:
-        raise ValueError("masks of edges are for packed nodes with edges: modality=graph")
-    return tokens.relation
-
-
-def hidden_edges(mask: MaskSet) -> tuple[Tensor, Tensor]:
-    """Pairs int64 ``[2, P]`` and whether an edge joined them, bool ``[P]``. ValueError under a mask that hides no edges."""
-    if not isinstance(mask, EdgeMask):
-        raise ValueError("edges are predicted under mask=edges or mask=paths")
-    assert mask.pairs is not None and mask.joined is not None
-    return mask.pairs, mask.joined

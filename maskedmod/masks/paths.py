@@ -10,8 +10,9 @@ from maskedmod.core.context import Context
 from maskedmod.core.spec import Spec
 from maskedmod.core.tokens import Tokens
 from maskedmod.layers.graphs.edges import pairs_of
+from maskedmod.layers.graphs.hidden_edges import EdgeMask, relation_of
 from maskedmod.layers.graphs.messages import incoming
-from maskedmod.masks.edges import EdgeMask, edge_mask, relation_of
+from maskedmod.masks.edges import edge_mask
 
 
 class Paths(Mask):

@@ -11,7 +11,7 @@ from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.masking import Count, masked_counts, packed_from_masked, smallest
 from maskedmod.core.spec import Spec
 from maskedmod.core.tokens import Tokens
-from maskedmod.masks.edges import relation_of
+from maskedmod.layers.graphs.hidden_edges import relation_of
 
 
 class Subgraphs(Mask):

@@ -8,7 +8,7 @@ from maskedmod.core.blocks.target import Target
 from maskedmod.core.mask_set import Where
 from maskedmod.core.spec import Spec
 from maskedmod.core.step import Step
-from maskedmod.masks.edges import hidden_edges
+from maskedmod.layers.graphs.hidden_edges import hidden_edges
 
 
 class Edges(Target):

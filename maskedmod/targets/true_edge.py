@@ -8,7 +8,7 @@ from maskedmod.core.blocks.target import Target
 from maskedmod.core.mask_set import Where
 from maskedmod.core.spec import Spec
 from maskedmod.core.step import Step
-from maskedmod.masks.generation import generated
+from maskedmod.layers.graphs.generated import generated
 
 
 class TrueEdge(Target):

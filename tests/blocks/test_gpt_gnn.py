@@ -22,7 +22,8 @@ from maskedmod.core.step import Step, View
 from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.encoders.gin import Gin
 from maskedmod.heads.edge_match import EdgeMatch
-from maskedmod.masks.generation import Generated, Generation, generated, larger
+from maskedmod.layers.graphs.generated import Generated, generated
+from maskedmod.masks.generation import Generation, larger
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
 from maskedmod.targets.true_edge import TrueEdge

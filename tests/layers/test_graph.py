@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from maskedmod.encoders.gcn import GcnLayer
-from maskedmod.encoders.gin import GinLayer
-from maskedmod.encoders.sage import SageLayer
 from maskedmod.layers.graphs.gat import GatLayer, GatSettings
+from maskedmod.layers.graphs.gcn import GcnLayer
+from maskedmod.layers.graphs.gin import GinLayer
 from maskedmod.layers.graphs.messages import Incoming, incoming, neighbour_sum, softmax
 from maskedmod.layers.graphs.parts import NodeRows, Prelu, keep_scale
+from maskedmod.layers.graphs.sage import SageLayer
 
 NODES, EDGES, WIDTH, OUT = 30, 90, 12, 8
 

@@ -12,7 +12,8 @@ from maskedmod.core.context import Context
 from maskedmod.core.mask_set import KEPT, MASKED, RANDOM
 from maskedmod.core.spec import Spec
 from maskedmod.core.tokens import Layout, Relation, Tokens
-from maskedmod.masks.edges import EdgeMask, Edges
+from maskedmod.layers.graphs.hidden_edges import EdgeMask
+from maskedmod.masks.edges import Edges
 from maskedmod.masks.nodes import Nodes
 from maskedmod.masks.paths import Paths
 from maskedmod.masks.subgraphs import Subgraphs
