@@ -71,7 +71,7 @@ def extract(
     left out and counted. Raises UserError when none is left, or when features are not finite."""
     from tqdm import tqdm
 
-    from maskedmod.train.parallel import to_device
+    from maskedmod.support.devices import to_device
 
     place, ctx = torch.device(device), Context(training=False)
     loader = Loader(records, _Named(modality), batch_size, shuffle=False, workers=workers, bad="skip")  # type: ignore[arg-type]

@@ -66,7 +66,7 @@ def extract_tokens(
 ) -> Features:
     """As ``features.extract``, with a row for every token: its key is the sample's and its number, its group the sample. Samples
     of which there is one alone have no groups: every token is its own."""
-    from maskedmod.train.parallel import to_device
+    from maskedmod.support.devices import to_device
 
     place, ctx = torch.device(device), Context(training=False)
     parts: dict[str, list[Tensor]] = {name: [] for name in readers}

@@ -84,7 +84,7 @@ def build(work: Work) -> Classifier:
 def answers(model: Classifier, records: Sequence[Record], batch_size: int, workers: int = 0) -> Tensor:
     """Scores or numbers for all ``records`` in their order, on the CPU. Raises UserError for one that cannot be read."""
     from maskedmod.data.loader import Loader
-    from maskedmod.train.parallel import to_device
+    from maskedmod.support.devices import to_device
 
     device = next(model.judged.parameters()).device
     loader = Loader(records, model.modality, batch_size, shuffle=False, workers=workers)

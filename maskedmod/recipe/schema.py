@@ -105,7 +105,7 @@ def _check_scalars(tree: dict[str, Any]) -> None:
     if tree.get("resume", "auto") not in ("auto", "never"):
         raise unknown("value", str(tree["resume"]), ("auto", "never"), "of resume")
     if isinstance(tree.get("init"), dict):
-        from maskedmod.train.initial import Start
+        from maskedmod.recipe.start import Start
 
         Start.of(tree["init"])
 

@@ -1,11 +1,13 @@
-"""Devices that a user names."""
+"""Devices: those that a user names, and the way there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from maskedmod.errors import UserError, one_line
 
@@ -23,3 +25,14 @@ def check(device: str | torch.device) -> None:
     """UserError for a device that this machine does not have."""
     with told(device):
         torch.ones(1, device=device).item()
+
+
+def to_device(thing: Any, device: torch.device) -> Any:
+    """Tensors in nested dicts, lists and tuples moved; what is no tensor stays."""
+    if isinstance(thing, Tensor):
+        return thing.to(device, non_blocking=True)
+    if isinstance(thing, dict):
+        return {key: to_device(value, device) for key, value in thing.items()}
+    if isinstance(thing, (list, tuple)) and any(isinstance(item, (Tensor, dict, list, tuple)) for item in thing):
+        return type(thing)(to_device(item, device) for item in thing)
+    return thing

@@ -12,6 +12,7 @@ from typing import Any
 
 from maskedmod.errors import UserError
 from maskedmod.recipe.file import load_tree
+from maskedmod.support.version import __version__
 from maskedmod.zoo import step_folder as checkpoint
 
 FREE = {"out", "resume", "init", "recipe", "preset", "stages", "presets"}
@@ -102,13 +103,11 @@ def environment() -> dict[str, Any]:
     """Versions, device and command of this process."""
     import torch
 
-    import maskedmod
-
     program = Path(sys.argv[0])
     name = "maskedmod" if program.name in ("maskedmod", "__main__.py") else program.name
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
-        "maskedmod": maskedmod.__version__,
+        "maskedmod": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "system": platform.platform(),

@@ -11,35 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.core.spec import Spec
-from maskedmod.errors import UserError, unknown
+from maskedmod.errors import UserError
 from maskedmod.layers import fit
 from maskedmod.layers.positions import RelativeBias, Table
-
-
-@dataclass(frozen=True)
-class Start:
-    """``init`` of a recipe: ``checkpoint``; ``resize``: how position tables and patch embeddings are fitted to another lattice or
-    patch size (bicubic, bilinear, nearest); ``channels``: how a patch embedding is fitted to another number of channels (mean,
-    sum, repeat). null: what has another shape stays as drawn."""
-
-    checkpoint: str
-    resize: fit.Resize | None = None
-    channels: str | None = None
-
-    @classmethod
-    def of(cls, given: str | Path | Mapping[str, Any]) -> Start:
-        """From a path or the keys. UserError for an unknown key or rule."""
-        if isinstance(given, str | Path):
-            return cls(str(given))
-        for key in given:
-            if key not in cls.__dataclass_fields__:
-                raise unknown("key", str(key), cls.__dataclass_fields__, "of init")
-        for key, rules in (("resize", fit.RESIZES), ("channels", fit.CHANNELS)):
-            if given.get(key) is not None and given[key] not in rules:
-                raise unknown("rule", str(given[key]), rules, f"of init.{key}")
-        if not given.get("checkpoint"):
-            raise UserError("init has no checkpoint: write init=NAME, a run folder or a published checkpoint")
-        return cls(**{key: value for key, value in given.items() if value is not None})
+from maskedmod.recipe.start import Start
 
 
 @dataclass

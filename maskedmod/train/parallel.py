@@ -174,17 +174,6 @@ def _try(device: torch.device) -> None:
         raise UserError(f"train.device={device}: torch cannot use it here ({one_line(str(error), 120)})") from None
 
 
-def to_device(thing: Any, device: torch.device) -> Any:
-    """Tensors in nested dicts, lists and tuples moved; what is no tensor stays."""
-    if isinstance(thing, Tensor):
-        return thing.to(device, non_blocking=True)
-    if isinstance(thing, dict):
-        return {key: to_device(value, device) for key, value in thing.items()}
-    if isinstance(thing, (list, tuple)) and any(isinstance(item, (Tensor, dict, list, tuple)) for item in thing):
-        return type(thing)(to_device(item, device) for item in thing)
-    return thing
-
-
 def seed_all(seed: int, device: torch.device, generator: torch.Generator) -> None:
     """Seed the generators of a step: torch's own on the CPU and on ``device``, and ``generator``. A hundred times cheaper than
     torch.manual_seed, which on a machine without CUDA takes a stack trace for later."""

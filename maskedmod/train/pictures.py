@@ -15,7 +15,7 @@ from maskedmod.core.model import MaskedModel
 from maskedmod.reconstruct.grid import save_grid, stages
 from maskedmod.reconstruct.reconstruction import Reconstruction, reconstruct
 from maskedmod.reconstruct.run import first_batch
-from maskedmod.train.parallel import to_device
+from maskedmod.support.devices import to_device
 from maskedmod.zoo.run_folder import baseline
 
 ROWS = "rows"

@@ -32,7 +32,8 @@ from maskedmod.evaluate.splits import hold_out
 from maskedmod.recipe.settings import TrainSettings
 from maskedmod.report.featuremap import save_map
 from maskedmod.sequences.windows import encode as encode_whole
-from maskedmod.train.parallel import seed_all, to_device
+from maskedmod.support.devices import to_device
+from maskedmod.train.parallel import seed_all
 
 PROBE_SEED = 2**31 - 2
 """Seed of the two sights of a sample that alignment compares: the same ones at every probe of every run."""

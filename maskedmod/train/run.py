@@ -15,8 +15,9 @@ import torch
 from maskedmod.core.model import MaskedModel
 from maskedmod.errors import UserError
 from maskedmod.recipe.settings import TrainSettings
+from maskedmod.recipe.start import Start
 from maskedmod.train.folder import add_facts, open_run, write
-from maskedmod.train.initial import Start, start_from
+from maskedmod.train.initial import start_from
 from maskedmod.train.parallel import Parallel, processes
 from maskedmod.train.trainer import Trainer
 

@@ -15,11 +15,12 @@ from maskedmod.core.blocks.optimizer import Optimizer
 from maskedmod.core.context import Context, step_seed
 from maskedmod.errors import UserError
 from maskedmod.recipe.settings import TrainSettings
+from maskedmod.support.devices import to_device
 from maskedmod.train.health import Health, save_batch
 from maskedmod.train.keeper import Keeper
 from maskedmod.train.metrics import Metrics, NotFiniteError
 from maskedmod.train.oom import explained
-from maskedmod.train.parallel import Parallel, prepare_units, seed_all, to_device
+from maskedmod.train.parallel import Parallel, prepare_units, seed_all
 from maskedmod.train.protocol import Batches, Trainable
 from maskedmod.train.schedule import Plan
 from maskedmod.train.stop import Interrupted, StopSignals

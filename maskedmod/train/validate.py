@@ -15,8 +15,9 @@ from maskedmod.core.context import Context, step_seed
 from maskedmod.core.model import MaskedModel
 from maskedmod.core.step import Step
 from maskedmod.errors import UserError
+from maskedmod.support.devices import to_device
 from maskedmod.train.baseline import MeanPredictor
-from maskedmod.train.parallel import Parallel, seed_all, to_device
+from maskedmod.train.parallel import Parallel, seed_all
 
 VALIDATION_SEED = 2**31 - 1
 """Validation draws the same masks in every run, whatever its seed, so that numbers can be compared."""
