@@ -11,11 +11,11 @@ from maskedmod.support.version import __version__
 
 if TYPE_CHECKING:  # for editors and type checkers
     from maskedmod.api.create import create
+    from maskedmod.api.load import load
     from maskedmod.core.model import MaskedModel
-    from maskedmod.zoo.load import load
 
 _LAZY = {
-    "load": ("maskedmod.zoo", "load"),
+    "load": ("maskedmod.api.load", "load"),
     "create": ("maskedmod.api.create", "create"),
     "MaskedModel": ("maskedmod.core.model", "MaskedModel"),
 }

@@ -25,9 +25,9 @@ from maskedmod.encoders.transformer import Transformer
 from maskedmod.heads.mae_decoder import MaeDecoder
 from maskedmod.losses.regression import Regression
 from maskedmod.masks.random import Random
+from maskedmod.reconstruct.dense import reconstruct
 from maskedmod.reconstruct.drawing import token_map
 from maskedmod.reconstruct.grid import caption, save_grid, stages
-from maskedmod.reconstruct.reconstruction import reconstruct
 from maskedmod.targets.raw import Raw
 
 

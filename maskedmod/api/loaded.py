@@ -3,75 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from maskedmod.api.reconstruction import Reconstruction
+from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
-from maskedmod.core.modality import Modality
-from maskedmod.core.model import MaskedModel
 from maskedmod.core.tokens import Tokens
+from maskedmod.encoders.transformer import Transformer
 from maskedmod.errors import UserError
 from maskedmod.features import inputs
 from maskedmod.features.backbone import Backbone
+from maskedmod.features.contacts import contacts
 from maskedmod.features.given import Given, evaluating, mask_from_words, masked_by
 from maskedmod.features.inputs import Input
-from maskedmod.features.vectors import Features, Pool, device_of, features, tokens_of
+from maskedmod.features.vectors import Features, Pool, features, tokens_of
+from maskedmod.reconstruct.dense import reconstruct
 from maskedmod.reconstruct.prediction import Prediction, predict
-from maskedmod.reconstruct.reconstruction import Reconstruction, reconstruct
-from maskedmod.support.devices import told
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from maskedmod.core.blocks.mask import Mask
-    from maskedmod.score import Filled, Method, Scan, Scores
-    from maskedmod.zoo.report import Report
+from maskedmod.score import Filled, Method, Scan, Scores, fill, scan, score
+from maskedmod.zoo import loaded as value
+from maskedmod.zoo.export import export
 
 
-@dataclass
-class Loaded:
-    """``model``: in eval mode. ``report``: what became of every key. ``layout``: its name (``run`` for a run folder). ``tree``:
-    the recipe tree the model was built from. ``baseline``: per-position training mean of every target, where the run has it.
-    ``extras``: tensors of the file beside the model (``contact.weight`` and ``contact.bias`` of ESM). ``kept``: tensors of the
-    file that the model holds in another form or not at all, for writing the file back as it was.
+class Loaded(value.Loaded):
+    """A loaded model (see ``zoo.loaded``) with its everyday uses as methods.
 
     Every method takes one sample or many (see ``Input``) and answers with one row per sample, in their order. A sample that
     cannot be used is a UserError that names it.
     """
 
-    model: MaskedModel
-    report: Report
-    layout: str
-    tree: dict[str, Any]
-    baseline: dict[str, Tensor] | None = None
-    extras: dict[str, Tensor] = field(default_factory=dict)
-    kept: dict[str, Tensor] = field(default_factory=dict)
-
-    @property
-    def modality(self) -> Modality:
-        """The adapter: reader, tokenizer, pictures."""
-        return self.model.modality
-
     @cached_property
     def encoder(self) -> Backbone:
         """The encoder as a plain ``nn.Module``: normalised signal in, one vector per sample out. See Backbone."""
         return Backbone(self.model.encoder, self.modality)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model computes."""
-        return device_of(self.model)
-
-    def to(self, device: str | torch.device) -> Loaded:
-        """Move the model; returns self. UserError for a device that this machine does not have."""
-        with told(device):
-            self.model.to(device)
-        return self
 
     def __repr__(self) -> str:
         count = sum(parameter.numel() for parameter in self.model.parameters())
@@ -93,7 +62,7 @@ class Loaded:
     def tokenize(self, x: Input) -> Tokens:
         """What the model sees of all samples, as one batch: values, positions, lattice, padding."""
         with torch.no_grad():
-            return tokens_of(self.modality, self._batch(x), self.device)
+            return tokens_of(self.modality, inputs.together(self.modality, x, self.device), self.device)
 
     def reconstruct(
         self,
@@ -108,8 +77,8 @@ class Loaded:
         or ``"mask.ratio=0.5"``, or the very places, bool ``[N]`` or ``[B, N]`` (or shaped as the lattice), True is hidden.
         """
         with masked_by(self.model, self._mask(mask, ratio)):
-            found = reconstruct(self.model, self._batch(x), _context(seed), self.baseline)
-        return replace(found, title=str(self.tree.get("recipe") or self.layout))
+            found = reconstruct(self.model, inputs.together(self.modality, x, self.device), _context(seed), self.baseline)
+        return Reconstruction.of(found, title=str(self.tree.get("recipe") or self.layout))
 
     def predict_masked(
         self,
@@ -120,7 +89,7 @@ class Loaded:
     ) -> Prediction:
         """Prediction and truth at the hidden places, in the units of the training target; see ``reconstruct``."""
         with masked_by(self.model, self._mask(mask, ratio)):
-            return predict(self.model, self._batch(x), _context(seed))
+            return predict(self.model, inputs.together(self.modality, x, self.device), _context(seed))
 
     def _rows(self, x: Input, wanted: Features, batch_size: int) -> list[Tensor]:
         rows = []
@@ -136,9 +105,6 @@ class Loaded:
 
     def contact_maps(self, tokens: Tokens) -> list[Tensor]:
         """The same for packed tokens, on the model's device; cls and eos are left out."""
-        from maskedmod.encoders.transformer import Transformer
-        from maskedmod.features.contacts import contacts
-
         encoder, extras = self.model.encoder, self.extras
         if "contact.weight" not in extras or not isinstance(encoder, Transformer):
             raise UserError("these weights have no regression of contacts; files of ESM have one, or a second file beside them")
@@ -147,32 +113,20 @@ class Loaded:
 
     def score(self, wildtype: str | None, mutants: Sequence[str], method: Method = "masked-marginals", **more: Any) -> Scores:
         """Scores of mutants of a protein; see ``maskedmod.score.score``."""
-        from maskedmod.score import score
-
         return score(self, wildtype, mutants, method, **more)
 
     def scan(self, wildtype: str, method: Method = "masked-marginals", **more: Any) -> Scan:
         """Scores of all single mutants of a protein, and their heat map; see ``maskedmod.score.scan``."""
-        from maskedmod.score import scan
-
         return scan(self, wildtype, method, **more)
 
     def fill(self, text: str, top: int = 5) -> list[Filled]:
         """The likeliest tokens at every ``<mask>`` of a sequence; see ``maskedmod.score.fill``."""
-        from maskedmod.score import fill
-
         return fill(self, text, top)
 
     def export(self, layout: str, path: str | Path | None = None, version: int = 5) -> dict[str, Tensor]:
         """The weights in a published layout (``hf``, ``timm``, ``fair``, ``fair-esm``, or its own name), also written to
         ``path``: see ``zoo.export``."""
-        from maskedmod.zoo.export import export
-
         return export(self, layout, path, version)
-
-    def _batch(self, x: Input) -> dict[str, Any]:
-        (batch,) = inputs.batches(self.modality, list(inputs.records(self.modality, x)), 1 << 62)
-        return {key: value.to(self.device) if isinstance(value, Tensor) else value for key, value in batch.items()}
 
     def _mask(self, mask: Any, ratio: float | None) -> Mask | None:
         if mask is None and ratio is None:

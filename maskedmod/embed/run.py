@@ -69,7 +69,7 @@ def embed(
     size). Memory holds one part. UserError for settings that do not fit, an output of other settings, or an input of which
     nothing can be used.
     """
-    from maskedmod.zoo import load
+    from maskedmod.zoo.load import load
 
     target = Path(output)
     files.check(target)

@@ -19,7 +19,8 @@ from maskedmod.evaluate.token_table import raw_token_reader, token_reader
 from maskedmod.features.reading import reading
 from maskedmod.recipe.build import build_encoder
 from maskedmod.support.devices import check
-from maskedmod.zoo.load import Loaded, load
+from maskedmod.zoo.load import load
+from maskedmod.zoo.loaded import Loaded
 
 TRAINED, RANDOM, RAW = "pre-trained", "random initialisation", "raw features"
 ROWS = (TRAINED, RANDOM, RAW)

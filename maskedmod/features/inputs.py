@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from PIL.Image import Image as Picture
 from torch import Tensor
 
 from maskedmod.core.modality import BadSample, Modality, Record, changes
+from maskedmod.data.batches import read as decode
 from maskedmod.data.columns import cell
 from maskedmod.errors import UserError, one_line
+from maskedmod.support.devices import to_device
 
 Wave: TypeAlias = tuple[np.ndarray[Any, Any] | Tensor, int]
 Sample: TypeAlias = str | Path | bytes | Picture | np.ndarray[Any, Any] | Tensor | Wave | Mapping[str, Any] | Record
@@ -37,8 +40,6 @@ def records(modality: Modality, data: Input) -> Iterator[Record]:
 
 def read(modality: Modality, record: Record) -> Any:
     """Decode one record; UserError, in one line, names a sample that cannot be used, or is on another scale than the model's."""
-    from maskedmod.data.batches import read as decode
-
     try:
         sample = decode(modality, record, None)
         modality.plausible(sample)
@@ -69,6 +70,12 @@ def batches(modality: Modality, data: Input, size: int) -> Iterator[dict[str, An
         raise UserError("nothing was given: expected one sample or a list of them")
     if lost:
         warnings.warn(f"{len(lost)} of {seen} samples were changed in reading, first {lost[0]}", stacklevel=4)
+
+
+def together(modality: Modality, data: Input, device: torch.device) -> dict[str, Any]:
+    """All samples as one collated batch on the device. UserError as ``batches``."""
+    (batch,) = batches(modality, list(records(modality, data)), 1 << 62)
+    return to_device(batch, device)  # type: ignore[no-any-return]
 
 
 def _samples(modality: Modality, data: Any) -> Iterable[Any]:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from maskedmod.errors import UserError
 from maskedmod.recipe.build import build_modality
 from maskedmod.recipe.config import with_words
 from maskedmod.recipe.layering import chosen
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
+from maskedmod.zoo.loaded import Loaded
 
 
 def reading(loaded: Loaded, words: Sequence[str]) -> Loaded:

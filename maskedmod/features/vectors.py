@@ -78,8 +78,3 @@ def tokens_of(modality: Modality, batch: dict[str, Any], device: torch.device) -
     moved = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
     views = modality.tokenize(modality.prepare(moved, Context(training=False)))
     return views["main"] if "main" in views else next(iter(views.values()))
-
-
-def device_of(module: torch.nn.Module) -> torch.device:
-    """Where a module's parameters lie."""
-    return next(module.parameters()).device

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from maskedmod.core.blocks.encoder import Encoder
+from maskedmod.core.blocks.mask import Mask
+from maskedmod.core.blocks.optimizer import Optimizer
+from maskedmod.core.blocks.teacher import Teacher
+from maskedmod.core.modality import Modality
+from maskedmod.core.model import Blocks, MaskedModel, Objective
+from maskedmod.core.spec import Spec
 from maskedmod.errors import UserError, one_line
 from maskedmod.recipe import schema
 from maskedmod.recipe.layering import INNER, chosen
-
-if TYPE_CHECKING:
-    from maskedmod.core.blocks.encoder import Encoder
-    from maskedmod.core.blocks.mask import Mask
-    from maskedmod.core.blocks.optimizer import Optimizer
-    from maskedmod.core.blocks.teacher import Teacher
-    from maskedmod.core.modality import Modality
-    from maskedmod.core.model import MaskedModel, Objective
-    from maskedmod.core.spec import Spec
-    from maskedmod.recipe.settings import TrainSettings
+from maskedmod.recipe.settings import TrainSettings
 
 
 def check(tree: dict[str, Any]) -> dict[str, Any]:
@@ -50,8 +48,6 @@ def build_model(tree: dict[str, Any], modality: Modality | None = None) -> Maske
 
     Order: modality -> encoder -> teacher -> mask -> for each objective target, head, loss.
     """
-    from maskedmod.core.model import Blocks, MaskedModel
-
     modality = modality if modality is not None else build_modality(tree)
     spec = modality.spec
     encoder = build_encoder(tree, modality)
@@ -81,8 +77,6 @@ def build_optimizer(tree: dict[str, Any]) -> dict[str, Optimizer]:
 
 def build_settings(tree: dict[str, Any]) -> TrainSettings:
     """The ``train`` slot as an object."""
-    from maskedmod.recipe.settings import TrainSettings
-
     return schema.typed(TrainSettings, tree.get("train") or {}, "train", make=True)
 
 
@@ -97,8 +91,6 @@ def _objectives(tree: dict[str, Any], spec: Spec) -> dict[str, Objective]:
 
 
 def _objective(name: str, node: dict[str, Any], spec: Spec, optimizers: set[str]) -> Objective:
-    from maskedmod.core.model import Objective
-
     for slot in INNER:
         if slot not in node:
             raise UserError(f"objective {name}: {slot} is missing")

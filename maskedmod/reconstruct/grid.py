@@ -13,6 +13,8 @@ from torch import Tensor
 
 from maskedmod.core.tokens import Tokens
 from maskedmod.reconstruct.drawing import Stage, grid_picture, paint_blocks, paint_heat, token_map
+from maskedmod.reconstruct.media import wav as wav_file
+from maskedmod.reconstruct.packed import first_graphs
 from maskedmod.reconstruct.reconstruction import Reconstruction
 
 
@@ -144,13 +146,11 @@ def heard(recon: Reconstruction) -> dict[str, list[Any]]:
 
 
 def _save_sound(recon: Reconstruction, path: Path) -> list[Path]:
-    from maskedmod.reconstruct.display import wav
-
     written = []
     for kind, sounds in heard(recon).items():
         for i, (samples, rate) in enumerate(sounds):
             file = path.with_name(f"{path.stem}_{i}_{kind}.wav")
-            file.write_bytes(wav(samples, rate))
+            file.write_bytes(wav_file(samples, rate))
             written.append(file)
     return written
 
@@ -158,8 +158,6 @@ def _save_sound(recon: Reconstruction, path: Path) -> list[Path]:
 def first(recon: Reconstruction, count: int) -> Reconstruction:
     """Of its first ``count`` samples."""
     if recon.tokens.layout.packed:
-        from maskedmod.reconstruct.packed import first_graphs
-
         return first_graphs(recon, count)
 
     def cut(x: Tensor | None) -> Tensor | None:

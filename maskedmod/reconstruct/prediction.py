@@ -12,7 +12,7 @@ from maskedmod.core.context import Context
 from maskedmod.core.model import MaskedModel, Objective
 from maskedmod.core.step import Step
 from maskedmod.core.tokens import Tokens
-from maskedmod.reconstruct.reconstruction import difference, masked_step, scatter, target_sets, target_weight, weighted_mean
+from maskedmod.reconstruct.dense import difference, masked_step, scatter, target_sets, target_weight, weighted_mean
 
 
 @dataclass

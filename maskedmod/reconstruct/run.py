@@ -10,8 +10,9 @@ from maskedmod.core.context import Context
 from maskedmod.core.modality import BadSample, Modality, Record, changes
 from maskedmod.core.model import MaskedModel, Objective
 from maskedmod.errors import UserError, one_line
+from maskedmod.reconstruct.dense import reconstruct
 from maskedmod.reconstruct.grid import save_grid
-from maskedmod.reconstruct.reconstruction import Reconstruction, reconstruct
+from maskedmod.reconstruct.reconstruction import Reconstruction
 
 __all__ = ["Reconstruction", "drawable", "reconstruct", "reconstruct_run", "save_grid"]
 
@@ -47,7 +48,7 @@ def reconstruct_run(
     readable sample.
     """
     from maskedmod.features.given import mask_from_words, masked_by
-    from maskedmod.zoo import load
+    from maskedmod.zoo.load import load
 
     loaded = load(checkpoint)
     model, tree = loaded.model, loaded.tree

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,10 +12,10 @@ from torch import Tensor
 from maskedmod.core.modality import BadSample, Record
 from maskedmod.errors import UserError
 from maskedmod.features.given import evaluating
+from maskedmod.features.inputs import together
+from maskedmod.features.vectors import tokens_of
 from maskedmod.score.likelihood import Likelihood, Look
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
+from maskedmod.zoo.loaded import Loaded
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,8 @@ def _ids(loaded: Loaded, model: Likelihood, part: str) -> Tensor:
         return torch.zeros(0, dtype=torch.long)
     encode = getattr(loaded.modality, "encode", None)
     if encode is None:
-        return model.inner(loaded.tokenize([Record(part, key=repr(part))]).values.cpu())
+        batch = together(loaded.modality, Record(part, key=repr(part)), loaded.device)
+        return model.inner(tokens_of(loaded.modality, batch, loaded.device).values.cpu())
     try:
         return model.inner(torch.tensor(encode(part)))
     except BadSample as error:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from maskedmod.reconstruct.drawing import INK, MARGIN, PAPER, RULE, SOFT, Canvas
-
-if TYPE_CHECKING:
-    from maskedmod.score.scan import Scan
+from maskedmod.score.methods import Method
 
 LOW, MIDDLE, HIGH = (178, 24, 43), (247, 247, 247), (33, 102, 172)
 """Less likely than the wild type, as likely, likelier."""
 LEFT, TOP, BAR = 28, 34, 300
+
+
+class Scan(Protocol):
+    """What is drawn, see ``scan.Scan``."""
+
+    values: np.ndarray[Any, Any]
+    wildtype: str
+    residues: tuple[str, ...]
+    method: Method
+    window: str
+    offset: int
 
 
 @dataclass(frozen=True)

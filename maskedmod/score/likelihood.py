@@ -17,8 +17,8 @@ from maskedmod.core.model import MaskedModel, Objective
 from maskedmod.core.step import View
 from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.errors import UserError
-from maskedmod.features.vectors import device_of
 from maskedmod.sequences.packing import eligible_of, positions
+from maskedmod.support.devices import device_of
 from maskedmod.targets.token_ids import TokenIds
 
 BATCH_TOKENS = 1 << 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -20,9 +20,7 @@ from maskedmod.score.methods import Method, Window
 from maskedmod.score.mutants import kind_of
 from maskedmod.score.scan import scan
 from maskedmod.score.scoring import Scores, score
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
+from maskedmod.zoo.loaded import Loaded
 
 
 @dataclass
@@ -75,7 +73,7 @@ def run(request: Request) -> Done:
     if table is not None and request.new_column in table.names:
         raise UserError(f"{table.path} has a column {request.new_column} already; name another with name=COLUMN")
     measured = None if table is None or request.measured is None else _measured(table, request.measured)
-    from maskedmod.zoo import load
+    from maskedmod.zoo.load import load
 
     loaded = load(request.checkpoint).to(request.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if wild is not None:  # here file and record are known, for a message

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from maskedmod.features.given import evaluating
 from maskedmod.score import methods
+from maskedmod.score.heat_map import heat_map
 from maskedmod.score.likelihood import BATCH_TOKENS
 from maskedmod.score.methods import Method, Window
 from maskedmod.score.mutants import Change, WildType
 from maskedmod.score.scoring import Subject, progress
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
+from maskedmod.zoo.loaded import Loaded
 
 
 @dataclass
@@ -43,8 +42,6 @@ class Scan:
 
     def save(self, path: str | Path, title: str = "") -> None:
         """The heat map as a PNG."""
-        from maskedmod.score.heat_map import heat_map
-
         heat_map(self, title).save(path, format="PNG")
 
 

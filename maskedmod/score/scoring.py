@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +21,7 @@ from maskedmod.score.letters import Letters
 from maskedmod.score.likelihood import BATCH_TOKENS, Likelihood
 from maskedmod.score.methods import METHODS, WINDOWS, Method, Window
 from maskedmod.score.mutants import BadMutant, Kind, Mutant, WildType, kind_of
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
+from maskedmod.zoo.loaded import Loaded
 
 
 @dataclass

@@ -36,3 +36,8 @@ def to_device(thing: Any, device: torch.device) -> Any:
     if isinstance(thing, (list, tuple)) and any(isinstance(item, (Tensor, dict, list, tuple)) for item in thing):
         return type(thing)(to_device(item, device) for item in thing)
     return thing
+
+
+def device_of(module: torch.nn.Module) -> torch.device:
+    """Where a module's parameters lie."""
+    return next(module.parameters()).device

@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from maskedmod.core.context import Context
 from maskedmod.core.model import MaskedModel
+from maskedmod.reconstruct.dense import reconstruct
 from maskedmod.reconstruct.grid import save_grid, stages
-from maskedmod.reconstruct.reconstruction import Reconstruction, reconstruct
+from maskedmod.reconstruct.reconstruction import Reconstruction
 from maskedmod.reconstruct.run import first_batch
 from maskedmod.support.devices import to_device
 from maskedmod.zoo.run_folder import baseline

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from maskedmod.errors import UserError
 from maskedmod.recipe.file import dump
 from maskedmod.recipe.layering import chosen
+from maskedmod.zoo.loaded import Loaded
+from maskedmod.zoo.run_folder import find
 from maskedmod.zoo.writing import Written
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
 
 ESM = """import argparse
 
@@ -74,8 +73,6 @@ def _use(layout: str, written: Written, files: Sequence[Path]) -> str:
 
 def _of_run(run: Path, loaded: Loaded) -> list[str]:
     """Data, training and scores of a run folder."""
-    from maskedmod.zoo.run_folder import find
-
     home, saved = find(run)
     facts = _json(home / "environment.json")
     lines = [f"- data: `{json.dumps(loaded.tree.get('data'))}`"]

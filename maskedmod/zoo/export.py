@@ -6,16 +6,14 @@ import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.writers import meant, write
 from maskedmod.zoo.writing import Written
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
 
 
 def export(loaded: Loaded, layout: str, path: str | Path | None = None, version: int = 5) -> dict[str, Tensor]:

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskedmod.api.loaded import Loaded
 from maskedmod.core.model import MaskedModel
 from maskedmod.errors import UserError
 from maskedmod.zoo.checkpoints import entries
 from maskedmod.zoo.fetch import names
 from maskedmod.zoo.files.source import Source, read
 from maskedmod.zoo.layouts import Layout, find
+from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.mapping import Converted, convert
 from maskedmod.zoo.report import Report
 from maskedmod.zoo.settings import settle

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskedmod.api.loaded import Loaded
 from maskedmod.core.context import Context
 from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.masking import from_masked, from_noise
@@ -23,6 +22,7 @@ from maskedmod.sequences.packing import positions
 from maskedmod.support.compat import require
 from maskedmod.zoo.checkpoints import WEIGHT_FILES
 from maskedmod.zoo.export import export
+from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.verify import Pair, Stack
 from maskedmod.zoo.writers import meant
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskedmod.api.loaded import Loaded
 from maskedmod.errors import UserError, unknown
+from maskedmod.zoo.loaded import Loaded
 
 LIBRARIES = ("transformers", "timm", "fair-esm")
 ACCEPTED = 1e-4

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 import maskedmod
+from maskedmod.api.loaded import Loaded
 from maskedmod.errors import UserError
-from maskedmod.zoo import Loaded
 
 PROTEINS = ["MKTAYIAKQR", "GSHMLEKQRQISFVK", "LAG"]
 SMALL = ["encoder.depth=1", "encoder.width=16", "encoder.heads=2"]

@@ -29,7 +29,7 @@ from maskedmod.masks.atoms import Atoms
 from maskedmod.masks.nothing import Nothing
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
-from maskedmod.reconstruct.reconstruction import reconstruct
+from maskedmod.reconstruct.dense import reconstruct
 from maskedmod.train.run import train
 
 MODALITY = MolecularGraph()

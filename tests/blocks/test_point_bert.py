@@ -23,7 +23,7 @@ from maskedmod.losses.chamfer import Chamfer
 from maskedmod.losses.shares import Shares
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
-from maskedmod.zoo import load
+from maskedmod.zoo.load import load
 
 SPEC = Spec(values=12, axes=3, target=12)
 TOKENIZER = ["recipe=point_bert_tokenizer", "preset=demo", "modality.points=128", "modality.groups=16", "modality.group_size=8"]

@@ -10,8 +10,8 @@ from maskedmod.core.model import MaskedModel
 from maskedmod.core.spec import Spec
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
+from maskedmod.reconstruct.dense import reconstruct
 from maskedmod.reconstruct.prediction import predict
-from maskedmod.reconstruct.reconstruction import reconstruct
 from maskedmod.targets.points import Points
 
 SMALL = [

@@ -15,7 +15,7 @@ from maskedmod.core.token_statistics import token_statistics
 from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.evaluate.features import encoder_reader, extract, pooled
 from maskedmod.evaluate.prepare import RANDOM, RAW, TRAINED, Settings, table
-from maskedmod.zoo import load
+from maskedmod.zoo.load import load
 
 SMALL = ["encoder.depth=1", "encoder.width=24", "encoder.heads=2", "head.depth=1", "head.width=16", "head.heads=2"]
 TRAIN = ["train.steps=2", "train.batch_size=8", "train.warmup_steps=0", "train.val_batches=1", "train.baseline_batches=1"]

@@ -18,7 +18,7 @@ from maskedmod.data.sources.sdf import Sdf
 from maskedmod.errors import UserError
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
-from maskedmod.reconstruct.reconstruction import reconstruct
+from maskedmod.reconstruct.dense import reconstruct
 from maskedmod.testing import check_modality
 
 SDF = Path(RDConfig.RDDataDir) / "NCI" / "first_200.props.sdf"

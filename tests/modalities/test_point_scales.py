@@ -14,7 +14,7 @@ from maskedmod.core.pyramid import Pyramid
 from maskedmod.errors import UserError
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
-from maskedmod.reconstruct.reconstruction import reconstruct
+from maskedmod.reconstruct.dense import reconstruct
 
 TINY = [
     "recipe=point_m2ae", "preset=demo", "modality.points=128", "modality.groups=32", "modality.coarser=[[16,4],[8,4]]",

@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import maskedmod
+from maskedmod.api.loaded import Loaded
 from maskedmod.core.apply import Seen
 from maskedmod.core.context import Context
 from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.step import Step
 from maskedmod.core.tokens import Tokens
-from maskedmod.zoo import Loaded
 from maskedmod.zoo.layouts import LAYOUTS
 from maskedmod.zoo.mapping import convert
 from tests.conftest import ROOT, parity_case, shared

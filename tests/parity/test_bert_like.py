@@ -11,13 +11,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import maskedmod
+from maskedmod.api.loaded import Loaded
 from maskedmod.core.apply import Seen
 from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.heads.lm import Lm
 from maskedmod.sequences.packing import positions
 from maskedmod.sequences.subword import train_subword
 from maskedmod.support.compat import repair_torchaudio, repair_torchvision
-from maskedmod.zoo import Loaded
 from tests.conftest import parity_case
 from tests.parity.golden import agree, golden
 

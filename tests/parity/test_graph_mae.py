@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from maskedmod.api.loaded import Loaded
 from maskedmod.core.apply import Seen
 from maskedmod.core.context import Context
 from maskedmod.core.step import Step
 from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.masks.nodes import NodeMask, node_mask
 from maskedmod.sequences.packing import positions
-from maskedmod.zoo import Loaded
 from tests.parity.golden import GRADIENT, Golden, agree, cases, golden, gradients_agree, load_saved
 
 

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import maskedmod
+from maskedmod.api.loaded import Loaded
 from maskedmod.core.masking import from_noise
 from maskedmod.core.step import Step
-from maskedmod.zoo import Loaded
 from tests.parity.golden import Golden, agree, cases, golden, gradients_agree, load_saved, one_step, shuffled
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 import maskedmod
+from maskedmod.api.loaded import Loaded
 from maskedmod.core.context import Context
 from maskedmod.core.masking import packed_from_masked
 from maskedmod.core.step import Step
@@ -18,7 +19,6 @@ from maskedmod.layers.graphs.bonds import bonds_of, hide_bonds
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
 from maskedmod.sequences.packing import positions
-from maskedmod.zoo import Loaded
 from tests.conftest import parity_case
 from tests.parity.golden import GRADIENT, Golden, agree, cases, golden, gradients_agree, load_saved
 

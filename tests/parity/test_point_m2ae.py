@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maskedmod.api.loaded import Loaded
 from maskedmod.core.masking import from_masked
 from maskedmod.core.pyramid import Pyramid, PyramidMask
 from maskedmod.core.step import Step
 from maskedmod.masks.multi_scale import project
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
-from maskedmod.zoo import Loaded
 from maskedmod.zoo.layouts.points import point_m2ae
 from maskedmod.zoo.mapping import convert
 from tests.conftest import parity_case

@@ -10,13 +10,13 @@ import torch
 from maskedmod.modalities.points.geometry import group_points
 from torch import Tensor
 
+from maskedmod.api.loaded import Loaded
 from maskedmod.core.context import Context
 from maskedmod.core.masking import from_masked
 from maskedmod.core.step import Step
 from maskedmod.core.tokens import Tokens
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
-from maskedmod.zoo import Loaded
 from maskedmod.zoo.layouts.points import point_mae
 from maskedmod.zoo.mapping import convert
 from tests.conftest import parity_case

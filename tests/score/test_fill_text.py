@@ -8,13 +8,13 @@ import pytest
 import torch
 
 import maskedmod
+from maskedmod.api.loaded import Loaded
 from maskedmod.core.apply import Seen
 from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.errors import UserError
 from maskedmod.score import fill
 from maskedmod.sequences.packing import positions
 from maskedmod.sequences.subword import train_subword
-from maskedmod.zoo import Loaded
 
 LINES = [
     f"The {a} of the {b} is {c}, and the {b} is unlikely."

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 import maskedmod
+from maskedmod.api.loaded import Loaded
 from maskedmod.cli import main
 from maskedmod.core.apply import Seen
 from maskedmod.core.tokens import Layout, Tokens
@@ -27,7 +28,6 @@ from maskedmod.score.methods import start
 from maskedmod.score.mutants import kind_of
 from maskedmod.score.table import Table, wild_type
 from maskedmod.sequences.packing import positions
-from maskedmod.zoo import Loaded
 from tests.conftest import shared
 
 WILD = "MKTAYIAKQR"

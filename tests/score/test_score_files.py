@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 import maskedmod
+from maskedmod.api.loaded import Loaded
 from maskedmod.cli import main
 from maskedmod.errors import UserError
 from maskedmod.score import scan, score
 from maskedmod.score.mutants import kind_of
 from maskedmod.score.table import wild_type
-from maskedmod.zoo import Loaded
 
 WILD = "MKTAYIAKQR"
 SMALL = ["encoder.depth=1", "encoder.width=16", "encoder.heads=2"]

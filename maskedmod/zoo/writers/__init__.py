@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from maskedmod.errors import UserError, unknown
 from maskedmod.recipe.layering import chosen
+from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.writers.graph import networks as graphs
 from maskedmod.zoo.writers.image import jepa, mae, masked_inside
 from maskedmod.zoo.writers.points import clouds as points
 from maskedmod.zoo.writers.sequence import esm, molformer, text
 from maskedmod.zoo.writing import Written
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
 
 WRITERS: dict[str, Callable[[Loaded, int], Written]] = {
     "fair_mae": mae.fair_mae,

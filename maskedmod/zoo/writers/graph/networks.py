@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import torch
 
 from maskedmod.errors import UserError
 from maskedmod.recipe.layering import chosen
+from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.writing import Writer, Written
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
 
 HEAD, LATENT = "objectives.main.head", "objectives.latent"
 STATISTICS = "(weight|bias|running_mean|running_var|num_batches_tracked)"

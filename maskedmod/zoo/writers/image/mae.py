@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.writers.image import vit
 from maskedmod.zoo.writers.image.vit import HEAD, Parts
 from maskedmod.zoo.writing import Writer, Written, unusual
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
 
 PLAIN: dict[str, Any] = {"classes": 1, "layer_scale": None, "final_norm": (None, True), "positions": vit.TABLES}
 NO_DECODER = "the head is no MAE decoder of pixels: the encoder alone is written"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from maskedmod.errors import UserError
+from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.mapping import patch_kernel, shuffle
 from maskedmod.zoo.writers.image import vit
 from maskedmod.zoo.writers.image.vit import HEAD, Parts
 from maskedmod.zoo.writing import Writer, Written
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
 
 RELATIVE: dict[str, Any] = {"classes": 1, "positions": "relative", "qkv_bias": ("qv", "none"), "sees": "mask_token"}
 CODES = ("codes", "tokenizer_ids")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,11 +12,9 @@ from torch import Tensor
 from maskedmod.errors import UserError
 from maskedmod.layers.positions import SinCos, Table, lattice, sincos
 from maskedmod.recipe.layering import chosen
+from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.mapping import patch_kernel
 from maskedmod.zoo.writing import Qkv, Writer, refuse, same, unusual
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
 
 HEAD = "objectives.main.head"
 FAIR = {name: name for name in ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2", "attn.q_bias", "attn.v_bias")}

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from maskedmod.errors import UserError
 from maskedmod.recipe.layering import chosen
+from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.mapping import convolved
 from maskedmod.zoo.writing import Writer, Written, refuse, unusual
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
 
 AT, HEAD = "base_model.", "objectives.main.head"
 END, STATISTICS = "(weight|bias)", "(weight|bias|running_mean|running_var|num_batches_tracked)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,10 +12,8 @@ from maskedmod.layers.positions import Table
 from maskedmod.layers.token_dropout import TokenDropout
 from maskedmod.zoo.layouts.sequence import fair_esm as fair_names
 from maskedmod.zoo.layouts.sequence import hf_esm as hf_names
+from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.writing import Written, unusual
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
 
 USUAL: dict[str, Any] = {
     "norm": "layer", "norm_place": "pre", "activation": "gelu", "qkv_bias": "all", "qk_norm": False, "layer_scale": None,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from maskedmod.errors import UserError
 from maskedmod.recipe.layering import chosen
+from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.settings import TOKENS
 from maskedmod.zoo.writers.sequence.text import BLOCK, QKV, USUAL
 from maskedmod.zoo.writing import Qkv, Writer, Written, refuse, unusual
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
 
 HEAD = "objectives.main.head"
 BLOCKS = r"encoder\.blocks\.(\d+)"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from maskedmod.errors import UserError
 from maskedmod.recipe.layering import chosen
+from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.writing import Qkv, Writer, Written, refuse, same, unusual
-
-if TYPE_CHECKING:
-    from maskedmod.api.loaded import Loaded
 
 HEAD = "objectives.main.head"
 BLOCK = {
