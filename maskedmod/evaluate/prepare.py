@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,60 +13,16 @@ from torch import Tensor, nn
 from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.core.modality import Modality
 from maskedmod.errors import UserError
-from maskedmod.evaluate.features import POOLS, Pool, Reader, encoder_reader
+from maskedmod.evaluate.features import Reader, encoder_reader
+from maskedmod.evaluate.settings import RANDOM, RAW, TRAINED, Settings
 from maskedmod.evaluate.table import Table, read_table
+from maskedmod.evaluate.token_labels import counts
 from maskedmod.evaluate.token_table import raw_token_reader, token_reader
 from maskedmod.features.reading import reading
 from maskedmod.recipe.build import build_encoder
-from maskedmod.support.devices import check
+from maskedmod.recipe.config import with_words
 from maskedmod.zoo.load import load
 from maskedmod.zoo.loaded import Loaded
-
-TRAINED, RANDOM, RAW = "pre-trained", "random initialisation", "raw features"
-ROWS = (TRAINED, RANDOM, RAW)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """``level``: what a row is, a ``sample`` or a ``token`` (nodes of a graph, residues), of which each has a label.
-    ``pool``: see ``features.pooled``. ``encoder``: the student, or its teacher. ``seeds``: how many. ``folds``: 0 for the data
-    source's own split, else that many folds over all its samples. ``split``: a named split over all samples, ``random`` or one of
-    the modality's, in place of the source's own. ``samples``: at most so many training samples, drawn with
-    seed 0 (None: all). ``device``: None takes a GPU when there is one."""
-
-    pool: Pool = "mean"
-    encoder: Literal["student", "teacher"] = "student"
-    level: Literal["sample", "token"] = "sample"
-    seeds: int = 3
-    folds: int = 0
-    split: str | None = None
-    samples: int | None = None
-    batch_size: int = 128
-    workers: int = 0
-    device: str | None = None
-
-    def __post_init__(self) -> None:
-        for name, value, accepted in (
-            ("pool", self.pool, POOLS),
-            ("encoder", self.encoder, ("student", "teacher")),
-            ("level", self.level, ("sample", "token")),
-        ):
-            if value not in accepted:
-                raise UserError(f"{name}={value}: accepted are {', '.join(accepted)}")
-        for name, number, least in (("seeds", self.seeds, 1), ("batch_size", self.batch_size, 1), ("workers", self.workers, 0)):
-            if number < least:
-                raise UserError(f"{name}={number}: must be at least {least}")
-        if self.folds < 0 or self.folds == 1 or (self.samples is not None and self.samples < 1):
-            raise UserError(f"folds={self.folds}, samples={self.samples}: no folds or at least 2, and at least 1 sample")
-        if self.folds and self.split:
-            raise UserError(f"folds={self.folds} and split={self.split} are two ways to judge; give one")
-        if self.device is not None:
-            check(self.device)
-
-    @property
-    def place(self) -> str:
-        """The device that is meant."""
-        return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def table(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Settings, numbers: bool = False) -> Table:
@@ -99,8 +55,6 @@ class Survey:
 def survey(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Settings, numbers: bool = False) -> Survey:
     """Read all samples once. ``numbers`` and UserError as in ``table``; streams, whose samples cannot be read in any
     order, are refused too."""
-    from maskedmod.evaluate.token_labels import counts
-
     loaded, tree = _loaded(checkpoints, data)
     encoders = [_judged(one, settings) for one in loaded]
     modality = loaded[0].model.modality
@@ -168,8 +122,6 @@ def untrained(tree: dict[str, Any], modality: Modality, seed: int) -> Encoder:
 
 def _with_data(tree: dict[str, Any], data: Sequence[str]) -> dict[str, Any]:
     """The model's recipe with the data words laid over it."""
-    from maskedmod.recipe.config import with_words
-
     for word in data:
         if not word.startswith(("data=", "data.")):
             raise UserError(f"{word!r}: only the data can be changed here, with data=NAME or data.KEY=VALUE")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,12 +15,10 @@ from maskedmod.evaluate.chosen import Chosen, draw
 from maskedmod.evaluate.features import Features, Reader, extract
 from maskedmod.evaluate.labels import minus_one, minus_one_is_missing, missing
 from maskedmod.evaluate.named_splits import check_split, named_trials, whole
+from maskedmod.evaluate.settings import Settings
 from maskedmod.evaluate.splits import Trial, disjoint
 from maskedmod.evaluate.token_table import extract_tokens, one_sample, token_trials
 from maskedmod.recipe.build import build_source
-
-if TYPE_CHECKING:
-    from maskedmod.evaluate.prepare import Settings
 
 Passes = Sequence[tuple[Modality, dict[str, Reader]]]
 Found = tuple["Table", list[Any], list[tuple[int, int]]]

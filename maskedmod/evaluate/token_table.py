@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +17,10 @@ from maskedmod.errors import UserError
 from maskedmod.evaluate.features import Features, Reader
 from maskedmod.evaluate.grouped import random_parts
 from maskedmod.evaluate.named_splits import whole
+from maskedmod.evaluate.settings import Settings
 from maskedmod.evaluate.splits import Trial
 from maskedmod.evaluate.token_labels import counts, labelled
 from maskedmod.sequences.windows import encode
-
-if TYPE_CHECKING:
-    from maskedmod.evaluate.prepare import Settings
 
 
 def token_reader(encoder: nn.Module, modality: Modality) -> Reader:

@@ -16,13 +16,17 @@ from torch import Tensor
 from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.errors import UserError
 from maskedmod.evaluate.chosen import Chosen
+from maskedmod.evaluate.judge import build, probe_row
 from maskedmod.evaluate.labels import Labels, encode
 from maskedmod.evaluate.metrics import measure
-from maskedmod.evaluate.prepare import RANDOM, RAW, TRAINED, Settings, Survey, survey, untrained
+from maskedmod.evaluate.prepare import Survey, survey, untrained
+from maskedmod.evaluate.probes.linear import Linear
 from maskedmod.evaluate.probes.probe import Known
 from maskedmod.evaluate.result import Result, Row
+from maskedmod.evaluate.settings import RANDOM, RAW, TRAINED, Settings
 from maskedmod.evaluate.splits import Trial, digest
 from maskedmod.evaluate.token_labels import BEYOND, UNKNOWN, encode_tokens, is_per_token, on_eligible
+from maskedmod.evaluate.trials import facts, few, several, split_of, trials, unseen
 from maskedmod.finetune.classifier import Rows
 from maskedmod.finetune.options import Options
 from maskedmod.finetune.raw import drawn, token_values
@@ -37,8 +41,6 @@ def evaluate_trained(
 ) -> Result:
     """Train a network per row, seed and fold into sub-folders of ``folder`` and judge its last weights. A repeated call with the
     same settings only trains what is not there. UserError for whatever a user can mend."""
-    from maskedmod.evaluate.run import facts, few, several, split_of, trials, unseen
-
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     if options.lora_rank:
@@ -125,8 +127,6 @@ class Bench:
 
     def raw(self) -> Row:
         """The raw features under the best probe there is for them; there is nothing in them to train."""
-        from maskedmod.evaluate.run import build, probe_row
-
         if self.labels.task == "tokens":
             self.notes.append("raw features of tokens are their own values, judged by protocol=linear")
             return Row(RAW, *zip(*(self._raw_tokens(cut) for cut in self.cuts), strict=True))
@@ -136,8 +136,6 @@ class Bench:
 
     def _raw_tokens(self, cut: Trial) -> tuple[dict[str, float], dict[str, Any]]:
         """Metrics and settings of a linear probe on the values of the tokens; tokens of one group are never parted."""
-        from maskedmod.evaluate.probes.linear import Linear
-
         modality, x, truth = self.found.loaded[0].model.modality, [], []
         for rows in (cut.train, cut.test):
             values = token_values(modality, self._records(rows), self.rows, self.settings.batch_size, self.settings.workers)

@@ -67,20 +67,15 @@ def run(words: Sequence[str]) -> int:
     checkpoints = str(given["checkpoint"]).split(",")
     settings = {key: _typed(key, given[key], kind) for key, kind in KINDS.items() if key in given}
     arguments = {key: _typed(key, given[key], kind) for key, kind in ARGUMENTS.items() if key in given}
-    from maskedmod.evaluate.prepare import Settings
-    from maskedmod.evaluate.run import TRAINED_PROTOCOLS, build, evaluate
-    from maskedmod.finetune.options import options
+    from maskedmod.api.evaluate import TRAINED_PROTOCOLS, chosen, evaluate
+    from maskedmod.evaluate.settings import Settings
 
-    protocol, chosen = str(given["protocol"]), Settings(**settings)
-    # what is misspelt is said before anything is computed
-    if protocol in TRAINED_PROTOCOLS:
-        if "batch_size" in settings:
-            arguments["batch_size"] = settings["batch_size"]
-        options(protocol, arguments)
-    else:
-        build(protocol, arguments)
+    protocol, common = str(given["protocol"]), Settings(**settings)
+    if protocol in TRAINED_PROTOCOLS and "batch_size" in settings:
+        arguments["batch_size"] = settings["batch_size"]
+    chosen(protocol, arguments)  # what is misspelt is said before anything is computed
     output = _output(given.get("output"), checkpoints[0])
-    result = evaluate(checkpoints, protocol, data, chosen, output.parent / protocol, **arguments)
+    result = evaluate(checkpoints, protocol, data, common, output.parent / protocol, **arguments)
     print(result.text())
     result.write(output.with_name(f"{output.stem}_{protocol}.json"))
     print(f"\n{result.write(output)}")
@@ -111,6 +106,6 @@ def _output(wanted: Any, checkpoint: str) -> Path:
     if wanted is not None:
         path = Path(str(wanted))
         return path if path.suffix == ".json" else path / "eval.json"
-    from maskedmod.evaluate.run import home
+    from maskedmod.api.evaluate import home
 
     return home(checkpoint) / "eval.json"

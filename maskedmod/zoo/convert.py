@@ -11,7 +11,7 @@ from maskedmod.errors import UserError, one_line
 from maskedmod.zoo.card import card
 from maskedmod.zoo.export import save
 from maskedmod.zoo.load import load
-from maskedmod.zoo.writers import meant, write
+from maskedmod.zoo.writers.known import meant, write
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from maskedmod.zoo.loaded import Loaded
-from maskedmod.zoo.writers import meant, write
+from maskedmod.zoo.writers.known import meant, write
 from maskedmod.zoo.writing import Written
 
 

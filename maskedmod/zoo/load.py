@@ -15,7 +15,8 @@ from maskedmod.errors import UserError
 from maskedmod.zoo.checkpoints import entries
 from maskedmod.zoo.fetch import names
 from maskedmod.zoo.files.source import Source, read
-from maskedmod.zoo.layouts import Layout, find
+from maskedmod.zoo.layouts.known import find
+from maskedmod.zoo.layouts.layout import Layout
 from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.mapping import Converted, convert
 from maskedmod.zoo.report import Report

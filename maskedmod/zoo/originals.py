@@ -23,8 +23,8 @@ from maskedmod.support.compat import require
 from maskedmod.zoo.checkpoints import WEIGHT_FILES
 from maskedmod.zoo.export import export
 from maskedmod.zoo.loaded import Loaded
-from maskedmod.zoo.verify import Pair, Stack
-from maskedmod.zoo.writers import meant
+from maskedmod.zoo.pair import Pair, Stack
+from maskedmod.zoo.writers.known import meant
 
 READS = {"transformers": ("hf_",), "timm": ("timm_vit", "fair_mae"), "fair-esm": ("fair_esm",)}
 """Beginnings of the layouts whose files a library reads itself."""
@@ -120,7 +120,7 @@ def _pictures(loaded: Loaded, model: Any, name: str, blocks: list[nn.Module]) ->
 
 def _timm(loaded: Loaded, path: Path) -> Pair:
     from maskedmod.zoo.files.source import read
-    from maskedmod.zoo.writers import write
+    from maskedmod.zoo.writers.known import write
 
     timm = require("timm", "verify")
     arguments = write(loaded, "timm_vit").config["model_args"]

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from maskedmod.errors import UserError, unknown
-
-if TYPE_CHECKING:
-    from maskedmod.zoo.files.source import Source
-    from maskedmod.zoo.layouts import Layout
-
+from maskedmod.zoo.files.source import Source
+from maskedmod.zoo.layouts.layout import Layout
 
 TOKENS = "tokens.txt"
 """A vocabulary beside the weights, a token a line, as converting writes it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,30 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.errors import UserError, unknown
+from maskedmod.zoo import originals
+from maskedmod.zoo.fetch import names
+from maskedmod.zoo.load import load
 from maskedmod.zoo.loaded import Loaded
+from maskedmod.zoo.pair import Pair, Stack
 
 LIBRARIES = ("transformers", "timm", "fair-esm")
 ACCEPTED = 1e-4
 """Largest relative error of a layer, fed with the original's input, that rounding explains in float32."""
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Blocks of both sides, one to one. ``order`` int64 ``[B, n]``: where our tokens stand among theirs, where they differ."""
-
-    name: str
-    ours: Sequence[nn.Module]
-    theirs: Sequence[nn.Module]
-    order: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two models and how to run them on the same input; both give tensors of the same names and shapes."""
-
-    stacks: list[Stack]
-    ours: Callable[[], dict[str, Tensor]]
-    theirs: Callable[[], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -78,9 +62,6 @@ class Comparison:
 def verify(checkpoint: str, against: str | None = None) -> Comparison:
     """Run a checkpoint in ours and in the original implementation. ``against``: transformers, timm or fair-esm; None: the one
     whose layout the checkpoint has. UserError where the original is not installed or does not have such a model."""
-    from maskedmod.zoo.fetch import names
-    from maskedmod.zoo.load import load
-
     loaded = load(checkpoint)
     place = names.located(checkpoint) if names.is_name(checkpoint) else Path(checkpoint)
     return compare(loaded, place, against)
@@ -89,8 +70,6 @@ def verify(checkpoint: str, against: str | None = None) -> Comparison:
 def compare(loaded: Loaded, checkpoint: str | Path, against: str | None = None) -> Comparison:
     """The same for a model that is loaded already; the original reads the file itself where it can, else one that is written from
     our model."""
-    from maskedmod.zoo import originals
-
     against = against or originals.usual(loaded)
     if against not in LIBRARIES:
         raise unknown("library", against, LIBRARIES, "of against=")

@@ -14,7 +14,8 @@ from maskedmod.core.latent import Latent
 from maskedmod.core.token_statistics import token_statistics
 from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.evaluate.features import encoder_reader, extract, pooled
-from maskedmod.evaluate.prepare import RANDOM, RAW, TRAINED, Settings, table
+from maskedmod.evaluate.prepare import table
+from maskedmod.evaluate.settings import RANDOM, RAW, TRAINED, Settings
 from maskedmod.zoo.load import load
 
 SMALL = ["encoder.depth=1", "encoder.width=24", "encoder.heads=2", "head.depth=1", "head.width=16", "head.heads=2"]

@@ -12,10 +12,10 @@ import torch
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import Features
 from maskedmod.evaluate.labels import Labels, encode, minus_one_is_missing
-from maskedmod.evaluate.prepare import Settings
-from maskedmod.evaluate.run import few, several
+from maskedmod.evaluate.settings import Settings
 from maskedmod.evaluate.splits import Trial
 from maskedmod.evaluate.table import _labelled
+from maskedmod.evaluate.trials import few, several
 from maskedmod.finetune.options import options
 from maskedmod.finetune.trial import Work, finetune
 from tests.evaluate.toy import Flat, encoder, records, samples

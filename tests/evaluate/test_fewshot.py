@@ -15,11 +15,11 @@ from maskedmod.core.latent import Latent
 from maskedmod.core.tokens import Layout
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import pooled
+from maskedmod.evaluate.judge import judge
 from maskedmod.evaluate.labels import Labels
-from maskedmod.evaluate.prepare import RANDOM, RAW, TRAINED, Settings
 from maskedmod.evaluate.probes.fewshot import Fewshot
 from maskedmod.evaluate.probes.svm import Svm
-from maskedmod.evaluate.run import judge
+from maskedmod.evaluate.settings import RANDOM, RAW, TRAINED, Settings
 from maskedmod.evaluate.splits import Trial
 from maskedmod.evaluate.table import Table
 from tests.evaluate.test_eval import run  # noqa: F401  (a run of two steps)

@@ -16,7 +16,7 @@ from maskedmod.cli import main
 from maskedmod.errors import UserError
 from maskedmod.evaluate.labels import Labels
 from maskedmod.evaluate.metrics import measure
-from maskedmod.evaluate.prepare import RANDOM, RAW
+from maskedmod.evaluate.settings import RANDOM, RAW
 from maskedmod.evaluate.token_labels import encode_tokens
 from maskedmod.finetune.options import options
 from maskedmod.finetune.saved import load_network

@@ -15,7 +15,7 @@ from maskedmod.data.sources.csv import Csv
 from maskedmod.errors import UserError
 from maskedmod.evaluate.grouped import grouped_parts, random_parts
 from maskedmod.evaluate.named_splits import check_split, facts, named_trials, whole
-from maskedmod.evaluate.prepare import Settings
+from maskedmod.evaluate.settings import Settings
 from tests.conftest import shared
 
 RULES: tuple[Any, ...] = ("largest_first", "shuffled", "balanced")
@@ -116,7 +116,7 @@ def test_names_are_checked() -> None:
 
 
 def test_eval_with_a_named_split(tmp_path: Path) -> None:
-    from maskedmod.evaluate.run import evaluate
+    from maskedmod.api.evaluate import evaluate
     from maskedmod.recipe.config import resolve
     from maskedmod.train.run import train
 

@@ -19,7 +19,7 @@ from maskedmod.core.context import Context
 from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.step import Step
 from maskedmod.core.tokens import Tokens
-from maskedmod.zoo.layouts import LAYOUTS
+from maskedmod.zoo.layouts.known import LAYOUTS
 from maskedmod.zoo.mapping import convert
 from tests.conftest import ROOT, parity_case, shared
 

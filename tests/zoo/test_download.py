@@ -22,7 +22,7 @@ from maskedmod.errors import UserError
 from maskedmod.zoo import checkpoints
 from maskedmod.zoo.checkpoints import Checkpoint
 from maskedmod.zoo.fetch import cache, https, names
-from maskedmod.zoo.layouts import LAYOUTS
+from maskedmod.zoo.layouts.known import LAYOUTS
 from tests.zoo.server import COMMIT, Site, serving
 from tests.zoo.test_load import SETTINGS, fair_whole
 

@@ -17,7 +17,7 @@ import maskedmod
 from maskedmod.errors import UserError
 from maskedmod.layers.positions import lattice, sincos
 from maskedmod.zoo import step_folder as checkpoint
-from maskedmod.zoo.layouts import LAYOUTS
+from maskedmod.zoo.layouts.known import LAYOUTS
 from maskedmod.zoo.mapping import Rule, convert, patch_rows, unshuffle
 from tests.conftest import ROOT
 

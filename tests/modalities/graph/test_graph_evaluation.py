@@ -17,12 +17,12 @@ from maskedmod.data.graph import clean
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import pooled
 from maskedmod.evaluate.labels import Labels
-from maskedmod.evaluate.prepare import Settings
 from maskedmod.evaluate.probes import svm
 from maskedmod.evaluate.probes.linear import Linear
 from maskedmod.evaluate.probes.linear_adam import fit_adam
 from maskedmod.evaluate.probes.probe import Known
 from maskedmod.evaluate.probes.svm import Svm
+from maskedmod.evaluate.settings import Settings
 from maskedmod.evaluate.splits import folds_of_papers
 from maskedmod.evaluate.token_table import extract_tokens, one_sample, raw_token_reader, token_reader, token_trials
 from maskedmod.recipe.build import build_modality

@@ -9,10 +9,10 @@ import networkx
 import numpy as np
 import pytest
 
+from maskedmod.api.evaluate import evaluate
 from maskedmod.cli import main
 from maskedmod.errors import UserError
-from maskedmod.evaluate.prepare import Settings
-from maskedmod.evaluate.run import evaluate
+from maskedmod.evaluate.settings import Settings
 from maskedmod.recipe.config import resolve
 from maskedmod.train.run import train
 
