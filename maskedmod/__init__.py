@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from maskedmod.support.lazy import offer
 from maskedmod.support.version import __version__
 
 if TYPE_CHECKING:  # for editors and type checkers
@@ -24,8 +26,10 @@ __all__ = ["__version__", "create", "load", "MaskedModel"]
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        from importlib import import_module
-
         module, attribute = _LAZY[name]
         return getattr(import_module(module), attribute)
     raise AttributeError(f"module 'maskedmod' has no attribute {name!r}")
+
+
+offer("model", lambda package: import_module("maskedmod.api.named").model_of(package))
+offer("models", lambda package: import_module("maskedmod.api.named").models_of(package))

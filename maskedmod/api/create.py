@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import torch
+
 from maskedmod.api.loaded import Loaded
 from maskedmod.recipe import file as recipe_file
+from maskedmod.recipe.build import build_model
+from maskedmod.recipe.config import resolve
+from maskedmod.zoo.load import Checkpoints
+from maskedmod.zoo.report import Report
 
 
 def names(modality: str | None = None) -> list[str]:
@@ -19,16 +25,10 @@ def create(recipe: str, *words: str, preset: str | None = None, seed: int = 0) -
     ``"encoder.depth=6"``. A preset that measures mean and deviation on its data needs them given (``"modality.mean=imagenet"``)
     or put into ``.modality.statistics``. UserError, in one line, for names and values that do not fit.
     """
-    import torch
-
-    from maskedmod.recipe.build import build_model
-    from maskedmod.recipe.config import resolve
-    from maskedmod.zoo.report import Report
-
     chosen = [] if preset is None else [f"preset={preset}"]
     tree = resolve([f"recipe={recipe}", *chosen, *words])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = build_model(tree).eval()
+        model = build_model(tree, checkpoints=Checkpoints()).eval()
     why = "fresh weights"
     return Loaded(model, Report("fresh", untrained=dict.fromkeys(model.state_dict(), why)), "fresh", tree)

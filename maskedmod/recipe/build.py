@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.blocks.optimizer import Optimizer
-from maskedmod.core.blocks.teacher import Teacher
+from maskedmod.core.blocks.teacher import Checkpoints, NoCheckpoints, Teacher
 from maskedmod.core.modality import Modality
 from maskedmod.core.model import Blocks, MaskedModel, Objective
 from maskedmod.core.spec import Spec
@@ -43,10 +45,11 @@ def build_encoder(tree: dict[str, Any], modality: Modality) -> Encoder:
     return encoder
 
 
-def build_model(tree: dict[str, Any], modality: Modality | None = None) -> MaskedModel:
+def build_model(tree: dict[str, Any], modality: Modality | None = None, checkpoints: Checkpoints | None = None) -> MaskedModel:
     """The whole model on the current default device, drawing its first weights from torch's global generator.
 
-    Order: modality -> encoder -> teacher -> mask -> for each objective target, head, loss.
+    Order: modality -> encoder -> teacher -> mask -> for each objective target, head, loss. ``checkpoints``: what reads earlier
+    models for a teacher that has one; without it such a recipe is a UserError.
     """
     modality = modality if modality is not None else build_modality(tree)
     spec = modality.spec
@@ -55,10 +58,16 @@ def build_model(tree: dict[str, Any], modality: Modality | None = None) -> Maske
     teacher: Teacher | None = None
     if tree.get("teacher"):
         teacher = _make("teacher", tree["teacher"], spec, encoder)
+        _read(teacher, tree["teacher"], checkpoints or NoCheckpoints())
         teacher.bind(modality)
         spec = replace(spec, teacher=teacher.width)
     mask = build_mask(tree, spec)
     return MaskedModel(Blocks(modality, mask, encoder, _objectives(tree, spec), teacher))
+
+
+def _read(teacher: Teacher, node: dict[str, Any], checkpoints: Checkpoints) -> None:
+    with _of_user("teacher", f"teacher={chosen(node)}"):
+        teacher.read(checkpoints)
 
 
 def build_source(tree: dict[str, Any]) -> Any:
@@ -113,10 +122,17 @@ def _slot(tree: dict[str, Any], slot: str) -> dict[str, Any]:
 def _make(slot: str, node: dict[str, Any], *given: Any, where: str = "", modality: str | None = None) -> Any:
     """The block of a slot. What its constructor refuses is the user's: a value of the right type that makes no sense."""
     cls, arguments = schema.block(slot, node, where, modality)
-    try:
+    with _of_user(slot, f"{where or slot}={chosen(node)}"):
         return cls(*given, **arguments)
+
+
+@contextmanager
+def _of_user(slot: str, place: str) -> Iterator[None]:
+    """What a block refuses is an error of the user's, which names the block."""
+    try:
+        yield
     except UserError:
         raise
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
-        place, text = f"{where or slot}={chosen(node)}", one_line(str(error))
+        text = one_line(str(error))
         raise UserError(text if text.startswith((place, f"{slot}.")) else f"{place}: {text}") from error

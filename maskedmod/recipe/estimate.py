@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from maskedmod.core.apply import Seen, apply
+from maskedmod.core.blocks.teacher import Checkpoints
 from maskedmod.core.context import Context
 from maskedmod.core.latent import Latent
 from maskedmod.core.model import MaskedModel
@@ -44,11 +45,12 @@ class Cost:
     activation_bytes: int
 
 
-def meta_model(tree: dict[str, Any]) -> MaskedModel:
-    """The model without memory: parameters have shapes, no values. The modality and the mask are real."""
+def meta_model(tree: dict[str, Any], checkpoints: Checkpoints | None = None) -> MaskedModel:
+    """The model without memory: parameters have shapes, no values. The modality and the mask are real. ``checkpoints``: see
+    ``build_model``."""
     modality = build_modality(tree)
     with torch.device("meta"), _NoDraws():
-        model = build_model(tree, modality)
+        model = build_model(tree, modality, checkpoints)
     model.mask = build_mask(tree, modality.spec)
     return model
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from pathlib import Path
-
-from safetensors import safe_open
 
 from maskedmod.core.apply import Seen
 from maskedmod.core.blocks.encoder import Encoder
-from maskedmod.core.blocks.teacher import Teacher
+from maskedmod.core.blocks.teacher import Checkpoints, Teacher
 from maskedmod.core.latent import Latent
 from maskedmod.core.spec import Spec
 
@@ -27,8 +24,16 @@ class Frozen(Teacher):
         self.taps = taps
         self.encoder = copy.deepcopy(student).requires_grad_(False)
         self.width = student.width
-        if checkpoint is not None:
-            self._load(Path(checkpoint))
+        self.unread = checkpoint
+
+    def read(self, checkpoints: Checkpoints) -> None:
+        """The weights of the checkpoint. ValueError for a file that is not there, and for weights of another encoder."""
+        if self.unread is None:
+            return
+        missing, unexpected = self.encoder.load_state_dict(checkpoints.weights(self.unread, "encoder."), strict=False)
+        if missing or unexpected:
+            raise ValueError(f"teacher.checkpoint {self.unread}: missing keys {missing[:5]}, unexpected {unexpected[:5]}")
+        self.unread = None
 
     def train(self, mode: bool = True) -> Frozen:
         """A teacher never drops anything."""
@@ -37,18 +42,5 @@ class Frozen(Teacher):
         return self
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
+        assert self.unread is None, "a frozen teacher is read before it is used"
         return self.encoder(seen, [*taps, *self.taps])
-
-    def _load(self, path: Path) -> None:
-        if (path / "recipe.yaml").is_file():
-            from maskedmod.zoo.run_folder import find
-
-            path = find(path)[1] / "model.safetensors"
-        if not path.is_file():
-            raise ValueError(f"teacher.checkpoint: no file {path}; expected the model.safetensors of a run, or its folder")
-        with safe_open(path, framework="pt") as file:
-            keys = list(file.keys())
-            weights = {key.removeprefix("encoder."): file.get_tensor(key) for key in keys if key.startswith("encoder.")}
-        missing, unexpected = self.encoder.load_state_dict(weights, strict=False)
-        if missing or unexpected:
-            raise ValueError(f"teacher.checkpoint {path}: missing keys {missing[:5]}, unexpected {unexpected[:5]}")

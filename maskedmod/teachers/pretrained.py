@@ -12,12 +12,13 @@ from torch import Tensor
 
 from maskedmod.core.apply import Seen
 from maskedmod.core.blocks.encoder import Encoder
-from maskedmod.core.blocks.teacher import Teacher
+from maskedmod.core.blocks.teacher import Checkpoints, NoCheckpoints, Teacher
 from maskedmod.core.latent import Latent
 from maskedmod.core.modality import Modality
 from maskedmod.core.spec import Spec
 from maskedmod.core.tokens import Tokens
 from maskedmod.errors import UserError
+from maskedmod.layers.fit import refit
 
 
 class Pretrained(Teacher):
@@ -48,7 +49,14 @@ class Pretrained(Teacher):
         self.grid = spec.grid
         self._modality: list[Modality] = []
         self._held: list[Any] = []  # the loaded model; a list, so that the weights are no part of the model
-        self.width = self._teacher(torch.device("cpu")).model.encoder.width if width is None else width
+        self._checkpoints: Checkpoints = NoCheckpoints()
+        self.width = width or 0
+
+    def read(self, checkpoints: Checkpoints) -> None:
+        """The weights, where the width of their features was not given; else they are read when they are first needed."""
+        self._checkpoints = checkpoints
+        if not self.width:
+            self.width = self._teacher(torch.device("cpu")).model.encoder.width
 
     def bind(self, modality: Modality) -> None:
         """What the student's tokens are made by; a list, as it belongs to the model and not to its teacher."""
@@ -70,11 +78,8 @@ class Pretrained(Teacher):
     def _teacher(self, device: torch.device) -> Any:
         """The loaded model, on the device of the tokens."""
         if not self._held:
-            from maskedmod.layers.fit import refit
-            from maskedmod.zoo.load import load
-
             with torch.device("cpu"), torch.random.fork_rng(devices=[]):  # what is drawn here is nobody's
-                loaded = load(self.checkpoint, settings=self.settings)
+                loaded = self._checkpoints.load(self.checkpoint, self.settings)
             if self.grid is not None and loaded.modality.spec.grid is not None:
                 refit(loaded.model.encoder, self.grid, self.resize)
             loaded.model.requires_grad_(False)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from maskedmod.core.apply import Seen
 from maskedmod.core.blocks.encoder import Encoder
-from maskedmod.core.blocks.teacher import Teacher
+from maskedmod.core.blocks.teacher import Checkpoints, Teacher
 from maskedmod.core.latent import Latent
 from maskedmod.core.spec import Spec
 from maskedmod.encoders.gin_codes import GinCodes
@@ -31,8 +31,23 @@ class Tokenizer(Teacher):
             raise ValueError(
                 "teacher.checkpoint is missing: name the run of a tokenizer, such as recipe=vq_kd or point_bert_tokenizer"
             )
-        self.encoder = (_untrained(spec, student) if checkpoint == "random" else _trained(checkpoint)).requires_grad_(False)
-        self.width = self.encoder.width
+        self.checkpoint = checkpoint
+        if checkpoint == "random":
+            self._take(_untrained(spec, student))
+
+    def read(self, checkpoints: Checkpoints) -> None:
+        """The encoder of the run. ValueError for one without codebook."""
+        if self.checkpoint == "random":
+            return
+        encoder = checkpoints.load(self.checkpoint).model.encoder
+        if not hasattr(encoder, "book"):
+            kind = type(encoder).__name__
+            raise ValueError(f"teacher.checkpoint={self.checkpoint} has the encoder {kind}, which has no codebook")
+        self._take(encoder)
+
+    def _take(self, encoder: Encoder) -> None:
+        self.encoder = encoder.requires_grad_(False)
+        self.width = encoder.width
 
     def train(self, mode: bool = True) -> Tokenizer:
         """A teacher normalises by what it learned, not by the batch."""
@@ -43,15 +58,6 @@ class Tokenizer(Teacher):
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
         """Its taps are always there: ``codes``, ``vectors``, ``code_vectors``."""
         return self.encoder(seen, [tap for tap in taps if tap.startswith("block")])
-
-
-def _trained(checkpoint: str) -> Encoder:
-    from maskedmod.zoo.load import load
-
-    encoder = load(checkpoint).model.encoder
-    if not hasattr(encoder, "book"):
-        raise ValueError(f"teacher.checkpoint={checkpoint} has the encoder {type(encoder).__name__}, which has no codebook")
-    return encoder
 
 
 def _untrained(spec: Spec, student: Encoder) -> Encoder:

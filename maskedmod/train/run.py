@@ -20,6 +20,7 @@ from maskedmod.train.folder import add_facts, open_run, write
 from maskedmod.train.initial import start_from
 from maskedmod.train.parallel import Parallel, processes
 from maskedmod.train.trainer import Trainer
+from maskedmod.zoo.load import Checkpoints
 
 if TYPE_CHECKING:
     from maskedmod.train.pictures import RunPictures
@@ -76,7 +77,7 @@ def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, 
 
     modality.statistics.update(_together(parallel, measured))
     torch.manual_seed(seed)
-    model = build_model(tree, modality)
+    model = build_model(tree, modality, Checkpoints())
     lines = list(getattr(source, "notes", []))
     if tree.get("init") and not (out / "checkpoints").exists():
         lines += start_from(model, tree["init"]).lines(Start.of(tree["init"]).checkpoint)

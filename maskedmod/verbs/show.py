@@ -26,9 +26,10 @@ def run(words: Sequence[str]) -> int:
 def figures(tree: dict[str, Any], of: str = "") -> list[str]:
     """Lines with the parameters and the cost of a step."""
     from maskedmod.recipe.estimate import count_cost, count_parameters, meta_model
+    from maskedmod.zoo.load import Checkpoints
 
     try:
-        model = meta_model(tree)
+        model = meta_model(tree, Checkpoints())
     except UserError as error:  # sizes that only the data tell
         return [f"# parameters{of}: not counted ({error})"]
     parameters = count_parameters(model)

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from maskedmod.core.model import MaskedModel
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_model
+from maskedmod.zoo import run_folder
 from maskedmod.zoo.checkpoints import entries
 from maskedmod.zoo.fetch import names
 from maskedmod.zoo.files.source import Source, read
@@ -45,9 +48,7 @@ def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any
         settings = {**(known.settings if known else {}), **(settings or {})}
         path = names.located(str(path))
     if _of_a_run(Path(path)):
-        from maskedmod.zoo import run_folder
-
-        model, tree = run_folder.load_run(path)
+        model, tree = run_folder.load_run(path, Checkpoints())
         baseline = run_folder.baseline(run_folder.find(path)[0])
         return Loaded(model, Report("run", list(model.state_dict())), "run", tree, baseline)
     source = read(path)
@@ -61,6 +62,24 @@ def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any
         raise UserError(f"{source.path}, read as layout {chosen.NAME}: {error}") from None
 
 
+class Checkpoints:
+    """What teachers are handed, see ``core.blocks.teacher.Checkpoints``."""
+
+    def load(self, checkpoint: str, settings: Mapping[str, Any] | None = None) -> Loaded:
+        """See ``load``."""
+        return load(checkpoint, settings=settings)
+
+    def weights(self, checkpoint: str, prefix: str) -> dict[str, Tensor]:
+        """See there. ValueError where there is no such file."""
+        path = Path(checkpoint)
+        if (path / "recipe.yaml").is_file():
+            path = run_folder.find(path)[1] / "model.safetensors"
+        if not path.is_file():
+            raise ValueError(f"teacher.checkpoint: no file {path}; expected the model.safetensors of a run, or its folder")
+        with safe_open(path, framework="pt") as file:
+            return {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+
+
 def _of_a_run(path: Path) -> bool:
     """A run folder, a checkpoint folder in it, or the weights of one."""
     folder = path.parent if path.name == "model.safetensors" else path
@@ -69,8 +88,6 @@ def _of_a_run(path: Path) -> bool:
 
 
 def _assemble(source: Source, layout: Layout, values: dict[str, Any], strict: bool) -> Loaded:
-    from maskedmod.recipe.build import build_model
-
     tree = layout.recipe(source.weights, values)
     converted = convert(source.weights, layout.rules(source.weights, values))
     report = Report(layout.NAME, converted.used, converted.unneeded, converted.altered, {}, values, converted.unexpected)

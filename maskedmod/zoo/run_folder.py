@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from maskedmod.core.blocks.teacher import Checkpoints
 from maskedmod.core.model import MaskedModel
 from maskedmod.errors import UserError
 from maskedmod.recipe.build import build_modality, build_model
@@ -15,7 +16,7 @@ from maskedmod.recipe.config import load_tree
 from maskedmod.zoo import step_folder as checkpoint
 
 
-def load_run(path: str | Path) -> tuple[MaskedModel, dict[str, Any]]:
+def load_run(path: str | Path, checkpoints: Checkpoints | None = None) -> tuple[MaskedModel, dict[str, Any]]:
     """``path``: a run folder (its newest checkpoint) or one checkpoint folder ``step_...`` in it -> model in evaluation mode
     on the CPU, and the resolved recipe. Every tensor of the file and of the model must find its match. Raises UserError, in one
     line, for a folder that is no run, and for a checkpoint that is missing, cut or does not fit."""
@@ -23,7 +24,7 @@ def load_run(path: str | Path) -> tuple[MaskedModel, dict[str, Any]]:
     tree = load_tree(run / "recipe.yaml")
     modality = build_modality(tree)
     modality.statistics.update(statistics(run))
-    model = build_model(tree, modality)
+    model = build_model(tree, modality, checkpoints)
     file = saved / "model.safetensors"
     written = checkpoint.load_meta(saved)["files"].get(file.name, {}).get("bytes")
     if file.is_file() and written is not None and file.stat().st_size != written:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from maskedmod.support.lazy import lazily
 
 if TYPE_CHECKING:  # for editors and type checkers
+    from maskedmod.support.lazy import model, models
+
     from .adapter import Audio
     from .augment.roll import Roll
     from .demo import DemoClips
     from .fbank import Filterbank, kaldi_fbank
     from .listen import griffin_lim
-    from .named import model, models
     from .patches import Lattice
     from .reading import read_clip
     from .resampling import resample
@@ -20,8 +21,6 @@ if TYPE_CHECKING:  # for editors and type checkers
 _HOME = {
     "Audio": "adapter",
     "Roll": "augment.roll",
-    "model": "named",
-    "models": "named",
     "Filterbank": "fbank",
     "kaldi_fbank": "fbank",
     "resample": "resampling",

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from maskedmod.support.lazy import lazily
 
 if TYPE_CHECKING:  # for editors and type checkers
-    from .adapter import Graph
-    from .named import model, models
+    from maskedmod.support.lazy import model, models
 
-_HOME = {"Graph": "adapter", "model": "named", "models": "named"}
+    from .adapter import Graph
+
+_HOME = {"Graph": "adapter"}
 
 __all__ = ["Graph", "model", "models"]
 

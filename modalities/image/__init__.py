@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from maskedmod.support.lazy import lazily
 
 if TYPE_CHECKING:  # for editors and type checkers
+    from maskedmod.support.lazy import model, models
+
     from .adapter import Image
     from .augment.crop import Crop
-    from .named import model, models
     from .patches import patchify, unpatchify
     from .reading import decode
     from .resampling import resample
@@ -17,8 +18,6 @@ if TYPE_CHECKING:  # for editors and type checkers
 _HOME = {
     "Image": "adapter",
     "Crop": "augment.crop",
-    "model": "named",
-    "models": "named",
     "decode": "reading",
     "resample": "resampling",
     "patchify": "patches",

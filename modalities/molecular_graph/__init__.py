@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from maskedmod.support.lazy import lazily
 
 if TYPE_CHECKING:  # for editors and type checkers
+    from maskedmod.support.lazy import model, models
+
     from .adapter import MolecularGraph
     from .features import PRETRAIN_GNNS, Features
-    from .named import model, models
     from .picture import formula
     from .reading import molecule_of, smiles_of
 
@@ -18,8 +19,6 @@ _HOME = {
     "MolecularGraph": "adapter",
     "PRETRAIN_GNNS": "features",
     "formula": "picture",
-    "model": "named",
-    "models": "named",
     "molecule_of": "reading",
     "smiles_of": "reading",
 }

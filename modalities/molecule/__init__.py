@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from maskedmod.support.lazy import lazily
 
 if TYPE_CHECKING:  # for editors and type checkers
+    from maskedmod.support.lazy import model, models
+
     from .adapter import Molecule
     from .chemistry import canonical, fingerprint, parse, randomised, scaffold
-    from .named import model, models
     from .picture import formula
     from .training import train_tokenizer
 
@@ -22,8 +23,6 @@ _HOME = {
     "scaffold": "chemistry",
     "formula": "picture",
     "train_tokenizer": "training",
-    "model": "named",
-    "models": "named",
 }
 
 __all__ = [

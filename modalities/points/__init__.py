@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from maskedmod.support.lazy import lazily
 
 if TYPE_CHECKING:  # for editors and type checkers
+    from maskedmod.support.lazy import model, models
+
     from .adapter import Points, normalised
     from .augment.scale_shift import ScaleShift
     from .demo import demo_shapes
     from .geometry import farthest_points, group_points, nearest_points
-    from .named import model, models
     from .pointnet import MiniPointNet
     from .reading import read_shape
     from .surface import sample_surface
@@ -24,8 +25,6 @@ _HOME = {
     "farthest_points": "geometry",
     "group_points": "geometry",
     "nearest_points": "geometry",
-    "model": "named",
-    "models": "named",
     "MiniPointNet": "pointnet",
     "read_shape": "reading",
     "sample_surface": "surface",

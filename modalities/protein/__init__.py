@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from maskedmod.support.lazy import lazily
 
 if TYPE_CHECKING:  # for editors and type checkers
+    from maskedmod.support.lazy import model, models
+
     from .adapter import Protein
     from .alphabets import alphabet
-    from .named import model, models
     from .reading import Rules
 
-_HOME = {"Protein": "adapter", "alphabet": "alphabets", "model": "named", "models": "named", "Rules": "reading"}
+_HOME = {"Protein": "adapter", "alphabet": "alphabets", "Rules": "reading"}
 
 __all__ = ["Protein", "Rules", "alphabet", "model", "models"]
 

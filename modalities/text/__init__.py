@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from maskedmod.support.lazy import lazily
 
 if TYPE_CHECKING:  # for editors and type checkers
-    from .adapter import Text
-    from .named import model, models
+    from maskedmod.support.lazy import model, models
 
-_HOME = {"Text": "adapter", "model": "named", "models": "named"}
+    from .adapter import Text
+
+_HOME = {"Text": "adapter"}
 
 __all__ = ["Text", "model", "models"]
 
