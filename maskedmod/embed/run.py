@@ -26,6 +26,7 @@ from maskedmod.errors import UserError
 from maskedmod.features.opened import name_of, open_input
 from maskedmod.features.reading import reading
 from maskedmod.features.vectors import Features, Pool, features, tokens_of
+from maskedmod.zoo.load import load
 
 PART_BYTES = 1 << 26
 """Features of one part at most, as long as it holds one batch."""
@@ -69,8 +70,6 @@ def embed(
     size). Memory holds one part. UserError for settings that do not fit, an output of other settings, or an input of which
     nothing can be used.
     """
-    from maskedmod.zoo.load import load
-
     target = Path(output)
     files.check(target)
     loaded = reading(load(checkpoint), windows).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -17,6 +17,7 @@ from maskedmod.data.bad import BadLog
 from maskedmod.data.loader import Loader
 from maskedmod.errors import UserError, one_line
 from maskedmod.sequences.windows import encode
+from maskedmod.support.devices import to_device
 
 Pool = Literal["mean", "sum", "max", "mean_max", "cls", "both", "axis", "grid"]
 POOLS = get_args(Pool)
@@ -70,8 +71,6 @@ def extract(
     """Features of all records under every reader. Nothing is augmented and nothing is masked. Records that cannot be read are
     left out and counted. Raises UserError when none is left, or when features are not finite."""
     from tqdm import tqdm
-
-    from maskedmod.support.devices import to_device
 
     place, ctx = torch.device(device), Context(training=False)
     loader = Loader(records, _Named(modality), batch_size, shuffle=False, workers=workers, bad="skip")  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ from maskedmod.evaluate.settings import Settings
 from maskedmod.evaluate.splits import Trial
 from maskedmod.evaluate.token_labels import counts, labelled
 from maskedmod.sequences.windows import encode
+from maskedmod.support.devices import to_device
 
 
 def token_reader(encoder: nn.Module, modality: Modality) -> Reader:
@@ -64,8 +65,6 @@ def extract_tokens(
 ) -> Features:
     """As ``features.extract``, with a row for every token: its key is the sample's and its number, its group the sample. Samples
     of which there is one alone have no groups: every token is its own."""
-    from maskedmod.support.devices import to_device
-
     place, ctx = torch.device(device), Context(training=False)
     parts: dict[str, list[Tensor]] = {name: [] for name in readers}
     out = Features({}, [], [], [], 0)

@@ -17,6 +17,8 @@ from maskedmod.core.masking import from_masked_rows, packed_from_masked
 from maskedmod.core.model import MaskedModel
 from maskedmod.core.tokens import Tokens
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_mask
+from maskedmod.recipe.config import with_words
 
 
 class Given(Mask):
@@ -57,9 +59,6 @@ class Given(Mask):
 
 def mask_from_words(model: MaskedModel, tree: dict[str, Any], words: Sequence[str]) -> Mask:
     """The model's mask block with ``mask=NAME`` and ``mask.KEY=VALUE`` laid over it. UserError for other words."""
-    from maskedmod.recipe.build import build_mask
-    from maskedmod.recipe.config import with_words
-
     for word in words:
         if not word.startswith(("mask=", "mask.")):
             raise UserError(f"{word!r}: only the mask can be changed here, with mask=NAME or mask.KEY=VALUE")

@@ -9,7 +9,7 @@ from typing import Any
 
 from maskedmod.core.modality import BadSample, Modality, Record
 from maskedmod.data.graph_source import GraphSource
-from maskedmod.data.sources import Records
+from maskedmod.data.sources import Records, csv, fasta, lines, smiles
 from maskedmod.data.sources.folder import Folder
 from maskedmod.data.sources.graphs import Graphs
 from maskedmod.data.sources.parquet import Parquet
@@ -62,8 +62,6 @@ def _every(source: Any, modality: Modality) -> Opened:
 def _sequences(given: str, modality: Modality) -> Any:
     """The source that reads a file of sequences, by its name; None for other names. A ``.txt`` file is of molecules where the
     modality reads such, else of lines."""
-    from maskedmod.data.sources import csv, fasta, lines, smiles
-
     name = given.lower()
     if name.endswith(csv.ENDINGS):
         return csv.Csv(given)

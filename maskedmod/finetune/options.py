@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 
 from maskedmod.core.blocks.optimizer import Optimizer
 from maskedmod.errors import UserError, unknown
+from maskedmod.optimizers.adamw import Adamw
+from maskedmod.optimizers.lars import Lars
 from maskedmod.recipe.settings import TrainSettings
 
 TaskName = Literal["auto", "classes", "tags", "numbers", "tokens"]
@@ -87,9 +89,6 @@ class Options:
 
     def optimizer(self) -> Optimizer:
         """AdamW with MAE's betas, or LARS for the linear layer."""
-        from maskedmod.optimizers.adamw import Adamw
-        from maskedmod.optimizers.lars import Lars
-
         if self.frozen:
             return Lars(momentum=0.9, weight_decay=self.weight_decay)
         return Adamw(betas=(0.9, 0.999), weight_decay=self.weight_decay)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from maskedmod.core.context import Context
 from maskedmod.core.modality import Modality, Record
+from maskedmod.data.loader import Loader
 from maskedmod.evaluate.token_labels import labelled
 from maskedmod.finetune.classifier import Rows
 
@@ -21,8 +22,6 @@ MOST = 50_000
 @torch.no_grad()
 def token_values(modality: Modality, records: Sequence[Record], rows: Rows, batch_size: int, workers: int = 0) -> Tensor:
     """Values of all tokens that have a label each, float32 ``[T, P]``, ids as one of ``vocab``; records in their order."""
-    from maskedmod.data.loader import Loader
-
     found = []
     for batch in Loader(records, modality, batch_size, shuffle=False, workers=workers).epoch_batches():
         tokens = next(iter(modality.tokenize(modality.prepare(batch, Context(training=False))).values()))

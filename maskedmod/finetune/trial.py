@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from maskedmod.core.blocks.encoder import Encoder
-from maskedmod.core.modality import Modality, Record
+from maskedmod.core.context import Context
+from maskedmod.core.modality import BadSample, Modality, Record
+from maskedmod.data.loader import Loader
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import Pool
 from maskedmod.evaluate.labels import Labels
@@ -25,7 +27,10 @@ from maskedmod.finetune.goals import Goal
 from maskedmod.finetune.labelled import Labelled
 from maskedmod.finetune.mixing import Mixing
 from maskedmod.finetune.options import LORA, Options
+from maskedmod.support.devices import to_device
 from maskedmod.train import folder
+from maskedmod.train.parallel import Parallel
+from maskedmod.train.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -83,19 +88,12 @@ def build(work: Work) -> Classifier:
 
 def answers(model: Classifier, records: Sequence[Record], batch_size: int, workers: int = 0) -> Tensor:
     """Scores or numbers for all ``records`` in their order, on the CPU. Raises UserError for one that cannot be read."""
-    from maskedmod.data.loader import Loader
-    from maskedmod.support.devices import to_device
-
     device = next(model.judged.parameters()).device
     loader = Loader(records, model.modality, batch_size, shuffle=False, workers=workers)
     return torch.cat([model.answers(to_device(batch, device)).cpu() for batch in loader.epoch_batches()])
 
 
 def _fit(model: Classifier, work: Work, out: Path) -> None:
-    from maskedmod.data.loader import Loader
-    from maskedmod.train.parallel import Parallel
-    from maskedmod.train.trainer import Trainer
-
     settings = work.options.train_settings(len(work.records), work.device, work.workers)
     labelled = Labelled(work.modality, work.labels.y, work.rows != "samples")
     loader = Loader(
@@ -108,9 +106,6 @@ def _fit(model: Classifier, work: Work, out: Path) -> None:
 
 def _width(work: Work) -> int:
     """Width of what the linear layer reads, found on the first sample that can be read, which also tells whether samples mix."""
-    from maskedmod.core.context import Context
-    from maskedmod.core.modality import BadSample
-
     for record in work.records:
         try:
             sample = work.modality.read(record)

@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Literal
 
+from maskedmod.core.model import Objective
 from maskedmod.errors import UserError, nearest, one_line, unknown
 from maskedmod.recipe import catalog
 from maskedmod.recipe.layering import INNER, chosen
+from maskedmod.recipe.settings import TrainSettings
+from maskedmod.recipe.start import Start
 
 REQUIRED = ("modality", "mask", "encoder", "target", "head", "loss", "optimizer")
 
 
 def complete(tree: dict[str, Any]) -> dict[str, Any]:
     """The tree with every block's arguments checked and all defaults written out. Builds nothing."""
-    from maskedmod.recipe.settings import TrainSettings
-
     _check_scalars(tree)
     _check_slots(tree)
     out = dict(tree)
@@ -59,8 +60,6 @@ def block(slot: str, node: dict[str, Any], where: str = "", modality: str | None
 
 def objective_options(node: dict[str, Any], where: str) -> dict[str, Any]:
     """Typed weight, sign, optimizer, region and views of an objective."""
-    from maskedmod.core.model import Objective
-
     return typed(Objective, {key: value for key, value in node.items() if key not in INNER}, where, skip=len(INNER))
 
 
@@ -82,8 +81,6 @@ def _complete_block(slot: str, node: dict[str, Any], where: str, modality: str |
 
 
 def _complete_objective(name: str, node: dict[str, Any]) -> dict[str, Any]:
-    from maskedmod.core.model import Objective
-
     where = f"objectives.{name}"
     for slot in INNER:
         if name != "main" and slot not in node:
@@ -105,8 +102,6 @@ def _check_scalars(tree: dict[str, Any]) -> None:
     if tree.get("resume", "auto") not in ("auto", "never"):
         raise unknown("value", str(tree["resume"]), ("auto", "never"), "of resume")
     if isinstance(tree.get("init"), dict):
-        from maskedmod.recipe.start import Start
-
         Start.of(tree["init"])
 
 

@@ -9,10 +9,17 @@ from typing import Any
 from maskedmod.core.context import Context
 from maskedmod.core.modality import BadSample, Modality, Record, changes
 from maskedmod.core.model import MaskedModel, Objective
+from maskedmod.data.batches import read as decode
+from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError, one_line
+from maskedmod.features.given import mask_from_words, masked_by
+from maskedmod.features.opened import open_input, parts_of, reads_graphs
+from maskedmod.recipe.build import build_source
 from maskedmod.reconstruct.dense import reconstruct
 from maskedmod.reconstruct.grid import save_grid
 from maskedmod.reconstruct.reconstruction import Reconstruction
+from maskedmod.zoo.load import load
+from maskedmod.zoo.run_folder import find
 
 __all__ = ["Reconstruction", "drawable", "reconstruct", "reconstruct_run", "save_grid"]
 
@@ -47,9 +54,6 @@ def reconstruct_run(
     every sample that was left out or changed in reading, and why. Raises UserError for input that is missing or has no
     readable sample.
     """
-    from maskedmod.features.given import mask_from_words, masked_by
-    from maskedmod.zoo.load import load
-
     loaded = load(checkpoint)
     model, tree = loaded.model, loaded.tree
     other = mask_from_words(model, tree, mask) if mask else None
@@ -76,8 +80,6 @@ def _place(checkpoint: Path, tree: dict[str, Any], layout: str) -> tuple[Path, s
     """Where pictures go when nothing is said, and what stands over them."""
     if layout != "run":
         return Path(), checkpoint.stem
-    from maskedmod.zoo.run_folder import find
-
     run, saved = find(checkpoint)
     step = saved.name.removeprefix("step_").lstrip("0") or "0"
     return run / "pictures", f"{tree.get('recipe') or run.name}, step {step}"
@@ -88,8 +90,6 @@ def first_batch(
 ) -> tuple[dict[str, Any], list[str]]:
     """Collate the first ``count`` records that can be read -> batch and their keys. ``say``: see ``reconstruct_run``. UserError
     when there is none."""
-    from maskedmod.data.batches import read as decode
-
     read: list[Any] = []
     keys: list[str] = []
     reasons: list[str] = []
@@ -118,16 +118,11 @@ def first_batch(
 def _records(tree: dict[str, Any], modality: Modality, given: str | Path | None) -> Iterable[Record]:
     """Records of a file, of all files in a folder, or of the recipe's validation set (without one: its training set)."""
     if given is None:
-        from maskedmod.data.stream import RecordStream
-        from maskedmod.recipe.build import build_source
-
         source = build_source(tree)
         held_out = source.records("val", modality)
         if held_out is None or (hasattr(held_out, "__len__") and len(held_out) == 0):
             held_out = source.records("train", modality)
         return held_out.epoch(0, 0, False) if isinstance(held_out, RecordStream) else held_out  # type: ignore[no-any-return]
-    from maskedmod.features.opened import open_input, parts_of, reads_graphs
-
     path = Path(given)
     if reads_graphs(modality):
         graphs = open_input(str(given), (), tree, modality)[0]

@@ -20,6 +20,7 @@ from maskedmod.score.methods import Method, Window
 from maskedmod.score.mutants import kind_of
 from maskedmod.score.scan import scan
 from maskedmod.score.scoring import Scores, score
+from maskedmod.zoo.load import load
 from maskedmod.zoo.loaded import Loaded
 
 
@@ -73,8 +74,6 @@ def run(request: Request) -> Done:
     if table is not None and request.new_column in table.names:
         raise UserError(f"{table.path} has a column {request.new_column} already; name another with name=COLUMN")
     measured = None if table is None or request.measured is None else _measured(table, request.measured)
-    from maskedmod.zoo.load import load
-
     loaded = load(request.checkpoint).to(request.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if wild is not None:  # here file and record are known, for a message
         inputs.read(loaded.modality, Record(wild[1], key=f"{request.input} record {wild[0]}"))

@@ -15,6 +15,7 @@ from maskedmod.errors import UserError
 from maskedmod.layers import fit
 from maskedmod.layers.positions import RelativeBias, Table
 from maskedmod.recipe.start import Start
+from maskedmod.zoo.load import load
 
 
 @dataclass
@@ -49,8 +50,6 @@ def start_from(model: nn.Module, given: str | Path | Mapping[str, Any]) -> Reuse
     """Copy every tensor of a checkpoint that has a namesake of the same shape in the model, fit others where a rule is named;
     nothing is dropped unsaid. An EMA teacher that the checkpoint does not have starts as its student. Raises UserError when
     nothing fits."""
-    from maskedmod.zoo.load import load
-
     start = Start.of(given)
     loaded = load(start.checkpoint, strict=False)
     drawn = {*loaded.report.untrained, *loaded.report.missing}  # fresh random numbers, not the file's

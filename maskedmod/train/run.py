@@ -8,30 +8,34 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from maskedmod.core.model import MaskedModel
+from maskedmod.data.bad import BadLog
+from maskedmod.data.budget import BudgetOrder, packing_report
+from maskedmod.data.loader import Loader
+from maskedmod.data.statistics import measure
 from maskedmod.errors import UserError
+from maskedmod.recipe.build import build_modality, build_model, build_optimizer, build_settings, build_source
 from maskedmod.recipe.settings import TrainSettings
 from maskedmod.recipe.start import Start
+from maskedmod.reconstruct.run import drawable, reconstruct_run
+from maskedmod.report.write import write_report
 from maskedmod.train.folder import add_facts, open_run, write
 from maskedmod.train.initial import start_from
 from maskedmod.train.parallel import Parallel, processes
+from maskedmod.train.pictures import RunPictures
+from maskedmod.train.probe import OnlineProbe
 from maskedmod.train.trainer import Trainer
 from maskedmod.zoo.load import Checkpoints
-
-if TYPE_CHECKING:
-    from maskedmod.train.pictures import RunPictures
-    from maskedmod.train.probe import OnlineProbe
+from maskedmod.zoo.run_folder import statistics
 
 
 def train(tree: dict[str, Any]) -> Path:
     """Train one resolved recipe tree -> its run folder. Goes on from the newest checkpoint in ``out`` unless ``resume=never``.
     Raises UserError for whatever a user can mend, Interrupted after a signal."""
-    from maskedmod.recipe.build import build_settings
-
     settings = build_settings(tree)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -61,12 +65,6 @@ def _together(parallel: Parallel, work: Callable[[], Any]) -> Any:
 
 
 def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, out: Path) -> Trainer:
-    from maskedmod.data.bad import BadLog
-    from maskedmod.data.budget import BudgetOrder, packing_report
-    from maskedmod.data.loader import Loader
-    from maskedmod.data.statistics import measure
-    from maskedmod.recipe.build import build_modality, build_model, build_optimizer, build_source
-
     seed, size = int(tree.get("seed", 0)), settings.part_size(parallel.world)
     modality, source = build_modality(tree), build_source(tree)
     records = {split: source.records(split, modality) for split in ("train", "val")}
@@ -116,8 +114,6 @@ def _any(records: Any) -> bool:
 
 def _statistics(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Those of the run, measured once: what is trained and what goes on must be normalised alike."""
-    from maskedmod.zoo.run_folder import statistics
-
     if path.exists():
         return statistics(path.parent)
     found = measure()
@@ -128,9 +124,6 @@ def _statistics(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, 
 
 def _pictures(model: MaskedModel, records: dict[str, Any], parallel: Parallel, out: Path) -> RunPictures | None:
     """None where the first process does not hold the whole model."""
-    from maskedmod.reconstruct.run import drawable
-    from maskedmod.train.pictures import RunPictures
-
     held_out = records["val"] if _any(records["val"]) else records["train"]
     if parallel.kind == "fsdp" or not drawable(model) or not hasattr(held_out, "__getitem__"):
         return None
@@ -141,8 +134,6 @@ def _probe(
     model: MaskedModel, records: dict[str, Any], settings: TrainSettings, parallel: Parallel, out: Path
 ) -> OnlineProbe | None:
     """None where the first process does not hold the whole model; UserError when a probe was asked for there."""
-    from maskedmod.train.probe import OnlineProbe
-
     if parallel.kind == "fsdp":
         if settings.probe_every:
             raise UserError("train.probe_every needs the whole model in one process; use train.distributed=ddp, or probe_every=0")
@@ -152,11 +143,6 @@ def _probe(
 
 def _finish(out: Path, trainer: Trainer) -> None:
     """Pictures of the last checkpoint and the report; what was left out is said."""
-    from maskedmod.data.bad import BadLog
-    from maskedmod.reconstruct.run import drawable, reconstruct_run
-    from maskedmod.report.write import write_report
-    from maskedmod.train.pictures import RunPictures
-
     bad = BadLog("skip", out / "bad_samples.jsonl")  # what all loaders and processes wrote, validation and earlier runs included
     if bad.keys:
         _say(f"{len(bad.keys)} {'sample' if len(bad.keys) == 1 else 'samples'} could not be read and left out: {bad.path}")

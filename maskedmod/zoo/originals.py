@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from maskedmod.core.apply import Seen, apply
 from maskedmod.core.context import Context
 from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.masking import from_masked, from_noise
@@ -22,9 +23,10 @@ from maskedmod.sequences.packing import positions
 from maskedmod.support.compat import require
 from maskedmod.zoo.checkpoints import WEIGHT_FILES
 from maskedmod.zoo.export import export
+from maskedmod.zoo.files.source import read
 from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.pair import Pair, Stack
-from maskedmod.zoo.writers.known import meant
+from maskedmod.zoo.writers.known import meant, write
 
 READS = {"transformers": ("hf_",), "timm": ("timm_vit", "fair_mae"), "fair-esm": ("fair_esm",)}
 """Beginnings of the layouts whose files a library reads itself."""
@@ -119,9 +121,6 @@ def _pictures(loaded: Loaded, model: Any, name: str, blocks: list[nn.Module]) ->
 
 
 def _timm(loaded: Loaded, path: Path) -> Pair:
-    from maskedmod.zoo.files.source import read
-    from maskedmod.zoo.writers.known import write
-
     timm = require("timm", "verify")
     arguments = write(loaded, "timm_vit").config["model_args"]
     eps = float(loaded.tree["encoder"]["transformer"].get("eps", 1e-6))
@@ -155,8 +154,6 @@ def _of_pictures(loaded: Loaded, image: Tensor, mask: MaskSet | None, head: bool
     """Our model on normalised pixels: the prediction of all patches, or features with the class token first."""
 
     def run() -> dict[str, Tensor]:
-        from maskedmod.core.apply import Seen, apply
-
         model, ctx, batch = loaded.model, Context(training=False), {"pixels": image}
         tokens = model.modality.tokenize(batch)["main"]
         if head:
@@ -175,8 +172,6 @@ def _of_ids(loaded: Loaded, ids: Tensor, head: bool) -> Callable[[], dict[str, T
     """Our model on one sequence, packed: the scores of all ids."""
 
     def run() -> dict[str, Tensor]:
-        from maskedmod.core.apply import Seen
-
         cu = torch.tensor([0, len(ids)], dtype=torch.int32)
         layout = Layout(cu_seqlens=cu, max_seqlen=len(ids))
         latent = loaded.model.encoder(Seen(Tokens(ids, positions(layout, len(ids)), layout)))

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-import maskedmod.zoo
 from maskedmod.api.loaded import Loaded
 from maskedmod.embed import embed
 from maskedmod.recipe.build import build_model
@@ -53,7 +52,7 @@ def spoilt(good: bytes) -> dict[int, tuple[bytes, str]]:
 def test_a_thousand_with_broken_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = resolve(["recipe=mae", "modality={image: {size: 8, patch_size: 4}}", *SMALL])
     model = Loaded(build_model(tree).eval(), Report("fresh"), "fresh", tree)
-    monkeypatch.setattr(maskedmod.zoo, "load", lambda path: model)
+    monkeypatch.setattr("maskedmod.embed.run.load", lambda path: model)
     photos = tmp_path / "photos"
     photos.mkdir()
     bad = spoilt(raw(picture(0)))

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-import maskedmod.zoo
+import maskedmod
 from maskedmod.api.loaded import Loaded
 from maskedmod.cli import main
 from maskedmod.embed import embed, run
@@ -229,7 +229,7 @@ def test_windows_of_recordings_are_rows(tmp_path: Path, monkeypatch: pytest.Monk
     soundfile = pytest.importorskip("soundfile")
     tree = resolve(["recipe=audio_mae", "modality={audio: {mel_bins: 32, frames: 64, patch_size: 8, fit: windows}}", *SMALL])
     fresh = Loaded(build_model(tree).eval(), Report("fresh"), "fresh", tree)
-    monkeypatch.setattr(maskedmod.zoo, "load", lambda path: fresh)
+    monkeypatch.setattr("maskedmod.embed.run.load", lambda path: fresh)
     clips = tmp_path / "clips"
     clips.mkdir()
     for i, seconds in enumerate((0.5, 2.0, 0.0, 1.3)):

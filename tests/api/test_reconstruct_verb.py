@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-import maskedmod.zoo
 from maskedmod.api.loaded import Loaded
 from maskedmod.cli import main
 from maskedmod.recipe.build import build_model
@@ -68,7 +67,7 @@ def test_the_same_words_for_every_modality(run: Path, tmp_path: Path, capsys: py
 def test_weights_that_are_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     tree = resolve(RECIPES["image"])
     fresh = Loaded(build_model(tree).eval(), Report("fair_mae"), "fair_mae", tree)
-    monkeypatch.setattr(maskedmod.zoo, "load", lambda path: fresh)
+    monkeypatch.setattr("maskedmod.reconstruct.run.load", lambda path: fresh)
     monkeypatch.chdir(tmp_path)
     given = inputs("image", tmp_path / "in")
     assert main(["reconstruct", "checkpoint=published.pth", f"input={given}", "mask.ratio=0.5", "samples=2"]) == 0

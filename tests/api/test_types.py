@@ -29,7 +29,7 @@ reveal_type(audio.models())
 """
 TENSOR, LOADED = "torch._tensor.Tensor", "maskedmod.api.loaded.Loaded"
 KNOWN = [
-    *(TENSOR, "maskedmod.reconstruct.reconstruction.Reconstruction", TENSOR, TENSOR, "maskedmod.features.backbone.Backbone"),
+    *(TENSOR, "maskedmod.api.reconstruction.Reconstruction", TENSOR, TENSOR, "maskedmod.features.backbone.Backbone"),
     *(LOADED, LOADED, "list[str]"),
 ]
 

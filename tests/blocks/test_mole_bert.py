@@ -30,7 +30,9 @@ from maskedmod.masks.nothing import Nothing
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
 from maskedmod.reconstruct.dense import reconstruct
+from maskedmod.reconstruct.display import picture
 from maskedmod.train.run import train
+from maskedmod.zoo.load import Checkpoints
 
 MODALITY = MolecularGraph()
 SMILES = ["CCO", "c1ccccc1CCN", "CC(C)CC1=CC=C(C=C1)C(C)C(=O)O", "C[Si](C)(C)C#N", "NS(=O)(=O)c1ccc(Cl)cc1"]
@@ -47,7 +49,7 @@ def tokens() -> Tokens:
 
 def model(*words: str) -> Any:
     small = ["preset=demo", "encoder.depth=2", "encoder.width=16"]
-    return build_model(resolve(["recipe=mole_bert", *small, *words]), MODALITY)
+    return build_model(resolve(["recipe=mole_bert", *small, *words]), MODALITY, checkpoints=Checkpoints())
 
 
 def test_an_atom_has_the_nearest_code_of_its_element() -> None:
@@ -169,9 +171,9 @@ def test_the_presets_of_the_recipes() -> None:
     """Bonds beside atoms; the labels of the released code in both masks."""
     small = ["encoder.depth=2", "encoder.width=16"]
     ctx = Context(generator=torch.Generator().manual_seed(0))
-    made = build_model(resolve(["recipe=attr_masking", "preset=demo,bonds", *small]))
+    made = build_model(resolve(["recipe=attr_masking", "preset=demo,bonds", *small]), checkpoints=Checkpoints())
     assert set(made(batch(), ctx)) == {"main", "bonds", "loss"}
-    made = build_model(resolve(["recipe=mole_bert", "preset=demo,released", *small]))
+    made = build_model(resolve(["recipe=mole_bert", "preset=demo,released", *small]), checkpoints=Checkpoints())
     labels = [objective.target.labels for objective in made.objectives.values() if hasattr(objective.target, "labels")]  # type: ignore[union-attr]
     assert labels == ["argmax", "argmax"] and torch.isfinite(made(batch(), ctx)["loss"])
 
@@ -179,7 +181,7 @@ def test_the_presets_of_the_recipes() -> None:
 def test_graph_mae_on_molecules() -> None:
     """What the decoder says of a hidden atom does not depend on what the encoder made of it; goals are one-hot elements."""
     words = ["recipe=graph_mae", "preset=molecules", "encoder.depth=2", "encoder.width=16", "data=smiles", "data.path=none.smi"]
-    made = build_model(resolve(words)).eval()
+    made = build_model(resolve(words), checkpoints=Checkpoints()).eval()
     step = made.step(batch(), Context(training=False, generator=torch.Generator().manual_seed(0)))
     view, objective = step.views["main"], made.objectives["main"]
     assert isinstance(objective, Objective)
@@ -192,7 +194,7 @@ def test_graph_mae_on_molecules() -> None:
     view.student.tokens = view.student.tokens.masked_fill(~view.mask.hidden[:, None], 7.0)
     assert not torch.allclose(objective.head(view, where), found)
     drawn = reconstruct(made, batch(), Context())
-    assert drawn.predicted is not None and drawn.filled is not None and drawn.picture().size[0] > 100
+    assert drawn.predicted is not None and drawn.filled is not None and picture(drawn).size[0] > 100
 
 
 def test_a_tokenizer_comes_from_a_run(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from maskedmod.errors import UserError
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
 from maskedmod.teachers.pretrained import Pretrained
+from maskedmod.zoo.load import Checkpoints
 from tests.parity.golden import agree
 from tests.zoo.test_load import fair_encoder, saved
 
@@ -36,7 +37,7 @@ def teacher_file(folder: Path) -> str:
 
 
 def student(*words: str) -> Any:
-    return build_model(resolve([*WORDS, *words]))
+    return build_model(resolve([*WORDS, *words]), checkpoints=Checkpoints())
 
 
 def batch(size: int = 32) -> dict[str, Any]:

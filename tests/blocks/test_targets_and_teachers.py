@@ -25,6 +25,7 @@ from maskedmod.targets.feature import Feature
 from maskedmod.targets.raw import Raw
 from maskedmod.teachers.ema import Ema
 from maskedmod.teachers.frozen import Frozen
+from maskedmod.zoo.load import Checkpoints
 
 SPEC = Spec(values=12, axes=2, grid=(4, 4), width=16, teacher=16)
 
@@ -118,14 +119,20 @@ def test_a_teacher_never_drops() -> None:
 def test_frozen_teacher_takes_the_encoder_of_a_run(tmp_path: Path) -> None:
     source = encoder(seed=7)
     path = tmp_path / "model.safetensors"
+
+    def frozen(seed: int = 0, file: Path = path) -> Frozen:
+        made = Frozen(SPEC, encoder(seed=seed), str(file))
+        made.read(Checkpoints())
+        return made
+
     save_file({f"encoder.{k}": v.contiguous() for k, v in source.state_dict().items()}, path)
-    teacher = Frozen(SPEC, encoder(seed=1), str(path))
+    teacher = frozen(seed=1)
     assert torch.equal(teacher.encoder.state_dict()["blocks.0.attn.qkv.weight"], source.state_dict()["blocks.0.attn.qkv.weight"])
     save_file({"encoder.other": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="missing keys"):
-        Frozen(SPEC, encoder(), str(path))
+        frozen()
     with pytest.raises(ValueError, match="expected the model.safetensors"):
-        Frozen(SPEC, encoder(), str(tmp_path / "none"))
+        frozen(file=tmp_path / "none")
 
 
 def test_k_masks_share_one_teacher_pass() -> None:

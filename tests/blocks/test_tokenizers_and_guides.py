@@ -31,6 +31,7 @@ from maskedmod.recipe.config import resolve
 from maskedmod.recipe.file import dump
 from maskedmod.train.folder import write
 from maskedmod.zoo import step_folder as checkpoint
+from maskedmod.zoo.load import Checkpoints
 from tests.zoo.test_load import saved
 
 SMALL, IMAGENET = ["encoder.codes=20", "encoder.code_width=8"], ["modality.mean=imagenet", "modality.std=imagenet"]
@@ -81,7 +82,7 @@ def test_codebook_starts_at_the_clusters_of_the_first_batch() -> None:
 
 
 def test_vq_encoder_quantises_and_passes_the_gradient() -> None:
-    model = build_model(resolve(["recipe=vq_kd", *QUICK, *SMALL, *IMAGENET]))
+    model = build_model(resolve(["recipe=vq_kd", *QUICK, *SMALL, *IMAGENET]), checkpoints=Checkpoints())
     assert isinstance(model.encoder, VqTransformer) and model.encoder.width == 8
     out = model(images(), context())
     step = model.step(images(), context())
@@ -96,7 +97,7 @@ def test_vq_encoder_quantises_and_passes_the_gradient() -> None:
 def tokenizer_run(folder: Path) -> Path:
     """A run of the tokenizer as it begins."""
     tree = resolve(["recipe=vq_kd", *QUICK, *SMALL, *IMAGENET])
-    model = build_model(tree)
+    model = build_model(tree, checkpoints=Checkpoints())
     checkpoint.save(folder / "checkpoints", model.state_dict(), {}, {"step": 1}, keep=1)
     write(folder / "recipe.yaml", dump(tree))
     return folder
@@ -109,7 +110,7 @@ def test_codes_of_a_run_are_predicted(recipe: str, tmp_path: Path) -> None:
     words += ["modality.mean=[0.5,0.5,0.5]", "modality.std=[0.5,0.5,0.5]"]
     if recipe == "beit_v2":
         words += ["objectives.class.target.vocab=20", "objectives.class.head.block=0", "objectives.class.head.heads=4"]
-    model = build_model(resolve(words))
+    model = build_model(resolve(words), checkpoints=Checkpoints())
     batch = images()
     step = model.step(batch, context())
     view = step.views["main"]
@@ -125,8 +126,10 @@ def test_codes_of_a_run_are_predicted(recipe: str, tmp_path: Path) -> None:
 def test_a_run_without_codes_is_no_tokenizer(tmp_path: Path) -> None:
     words = ["recipe=beit", *QUICK, "teacher=tokenizer", "modality.mean=imagenet", "modality.std=imagenet"]
     with pytest.raises(UserError, match="teacher.checkpoint is missing"):
-        build_model(resolve([*words, "teacher.checkpoint=null"]))
-    made = build_model(resolve([*words, f"teacher.checkpoint={tokenizer_run(tmp_path)}", "target.vocab=20"]))
+        build_model(resolve([*words, "teacher.checkpoint=null"]), checkpoints=Checkpoints())
+    made = build_model(
+        resolve([*words, f"teacher.checkpoint={tokenizer_run(tmp_path)}", "target.vocab=20"]), checkpoints=Checkpoints()
+    )
     assert torch.isfinite(made(images(), context())["loss"])
 
 
@@ -268,5 +271,5 @@ def test_the_published_tokenizer_is_read(tmp_path: Path) -> None:
         "target.vocab=12",
     ]
     words += ["modality.size=64", "modality.patch_size=16", "mask.target=6", "mask.least=1", "teacher.settings={heads: 2}"]
-    model = build_model(resolve(words))
+    model = build_model(resolve(words), checkpoints=Checkpoints())
     assert torch.isfinite(model(images(), context())["loss"])

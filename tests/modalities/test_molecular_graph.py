@@ -19,6 +19,7 @@ from maskedmod.errors import UserError
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
 from maskedmod.reconstruct.dense import reconstruct
+from maskedmod.reconstruct.display import picture
 from maskedmod.testing import check_modality
 
 SDF = Path(RDConfig.RDDataDir) / "NCI" / "first_200.props.sdf"
@@ -117,7 +118,7 @@ def test_predicted_elements_are_drawn() -> None:
     assert found.discrete and found.predicted is not None and found.filled is None and found.error.shape == (2,)
     seen = ~found.hidden
     assert torch.equal(found.predicted[seen].long(), batch["nodes"][seen]) and int(found.hidden.sum()) == 3
-    assert found.picture().size[0] > 100
+    assert picture(found).size[0] > 100
 
 
 def test_sdf_entries_are_the_molecules_of_rdkit() -> None:

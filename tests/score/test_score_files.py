@@ -30,7 +30,7 @@ def model() -> Loaded:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Loaded) -> list[str]:
     """Words of a command on a small model, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("maskedmod.zoo.load", lambda checkpoint: model)
+    monkeypatch.setattr("maskedmod.score.run.load", lambda checkpoint: model)
     Path("wild.fasta").write_text(f">toy\n{WILD}\n")
     return ["score", "checkpoint=x", "input=wild.fasta"]
 

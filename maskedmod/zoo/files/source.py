@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from maskedmod.errors import UserError, nearest
+from maskedmod.recipe import file as recipe_file
 from maskedmod.support import strict_json
 from maskedmod.zoo.checkpoints import WEIGHT_FILES, entries
 from maskedmod.zoo.files import pytorch as torch_file
@@ -108,8 +109,6 @@ def _sharded(index: Path, files: list[Mapped]) -> dict[str, Any]:
 
 def _meant(path: Path) -> str:
     """What somebody may have meant who gives a name in place of a path."""
-    from maskedmod.recipe import file as recipe_file
-
     if str(path) in recipe_file.names():
         return f"; maskedmod.create({str(path)!r}) makes that recipe's model with fresh weights"
     return nearest(str(path), entries()) if not path.suffix else ""
