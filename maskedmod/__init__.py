@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from maskedmod.api import moved
 from maskedmod.support.lazy import offer
 from maskedmod.support.version import __version__
 
@@ -33,3 +34,4 @@ def __getattr__(name: str) -> Any:
 
 offer("model", lambda package: import_module("maskedmod.api.named").model_of(package))
 offer("models", lambda package: import_module("maskedmod.api.named").models_of(package))
+moved.install()

@@ -1,1 +1,7 @@
 """Masks: what is hidden. One block per file; the file name is the block's name in a recipe."""
+
+from __future__ import annotations
+
+from maskedmod.core.blocks.mask import Mask
+
+__all__ = ["Mask"]
