@@ -1,9 +1,10 @@
 """Writes docs/recipes.md, the reference of recipes and blocks, from signatures and docstrings, and the table at the end of
-docs/checkpoints.md: python docs/generate.py"""
+docs/checkpoints.md, and the picture of the rooms in docs/architecture.md: python docs/generate.py"""
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import inspect
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from maskedmod.recipe.settings import TrainSettings
 from maskedmod.zoo import checkpoints
 
 HERE = Path(__file__).resolve().parent
+ROOMS = HERE / "images" / "rooms.svg"
 HEAD = """# Recipes and blocks
 
 Written by `python docs/generate.py` from the signatures and docstrings; do not edit.
@@ -115,8 +117,18 @@ def _checkpoints() -> str:
     return "\n".join(lines) + "\n"
 
 
+def rooms() -> str:
+    """docs/images/rooms.svg."""
+    spec = importlib.util.spec_from_file_location("rooms_picture", HERE / "rooms_picture.py")
+    assert spec is not None and spec.loader is not None
+    drawing = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawing)
+    return str(drawing.picture())
+
+
 if __name__ == "__main__":
+    ROOMS.write_text(rooms(), encoding="utf-8")
     (HERE / "recipes.md").write_text(reference(), encoding="utf-8")
     page = HERE / "checkpoints.md"
     page.write_text(with_checkpoints(page.read_text(encoding="utf-8")), encoding="utf-8")
-    print(HERE / "recipes.md", page)
+    print(HERE / "recipes.md", page, ROOMS)

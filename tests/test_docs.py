@@ -25,3 +25,9 @@ def test_the_recipe_reference_is_up_to_date() -> None:
 def test_the_table_of_checkpoints_is_up_to_date() -> None:
     page = (ROOT / "docs" / "checkpoints.md").read_text(encoding="utf-8")
     assert page == generator().with_checkpoints(page) and page.count("| `facebook/vit-mae-base` |") == 1, "run: make docs"
+
+
+def test_the_picture_of_the_rooms_is_up_to_date() -> None:
+    """From the list in test_imports and the imports as they are, so that it cannot drift."""
+    drawn = (ROOT / "docs" / "images" / "rooms.svg").read_text(encoding="utf-8")
+    assert drawn == generator().rooms() and drawn.count("<circle") > 100, "run: make docs"

@@ -22,7 +22,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("core",),
     ("layers",),
     (*BLOCKS, "sequences"),
-    ("data", "recipe", "testing", "modalities"),
+    ("data", "recipe", "recipes", "testing", "modalities"),
     ("zoo",),
     ("features", "reconstruct"),
     ("evaluate", "embed", "score"),
@@ -30,7 +30,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("train",),
     ("finetune",),
     ("api",),
-    ("verbs", "cli", "recipes", "__init__", "__main__"),
+    ("verbs", "cli", "__init__", "__main__"),
 )
 """Rooms from the ground up: what stands directly under ``maskedmod``. A room imports rooms that stand before it, and itself."""
 ROOMS = [room for level in LEVELS for room in level]

@@ -1,1 +1,1 @@
-"""What ``maskedmod.load`` gives: features, reconstructions and predictions of whatever people have at hand."""
+"""What ``maskedmod.load`` gives: a thin face over the rooms below."""

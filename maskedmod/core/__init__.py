@@ -1,1 +1,1 @@
-"""The values that cross borders, and the sentence that they make: tokenize, mask, encode, predict."""
+"""The values that cross borders, and the sentence: tokenize, mask, encode, predict."""

@@ -1,1 +1,1 @@
-"""Loading: sources give records, the loader makes batches of them. Nothing here knows a modality by name."""
+"""Where samples come from, and how they become batches. Nothing here knows a modality by name."""

@@ -1,4 +1,4 @@
-"""Features of any number of inputs to a file: streaming, resumable, in the order of the input."""
+"""Features of many inputs, written to a file. Streaming, resumable, in the order of the input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoders. One block per file; the file name is the block's name in a recipe."""
+"""Encoders: from tokens to vectors. One block per file; the file name is the block's name in a recipe."""
 
 from __future__ import annotations
 

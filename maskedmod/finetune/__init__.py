@@ -1,1 +1,1 @@
-"""Training on labels: a whole network (``finetune``), or a linear layer on a frozen one (``linear_lars``)."""
+"""Training on labels: a whole network, or a linear layer on a frozen one."""

@@ -1,1 +1,1 @@
-"""Parts that encoders and heads share: attention, Transformer block, positions, windows, initialisation."""
+"""Parts that blocks share: attention, positions, messages along edges."""

@@ -1,4 +1,4 @@
-"""Losses. One block per file; the file name is the block's name in a recipe."""
+"""Losses: how far off a prediction is. One block per file; the file name is the block's name in a recipe."""
 
 from __future__ import annotations
 

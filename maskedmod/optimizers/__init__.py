@@ -1,4 +1,4 @@
-"""Optimisers. One block per file; the file name is the block's name in a recipe."""
+"""Optimisers: how weights change. One block per file; the file name is the block's name in a recipe."""
 
 from __future__ import annotations
 

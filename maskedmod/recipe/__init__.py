@@ -1,1 +1,1 @@
-"""From words and YAML to a checked tree, from a tree to objects, and what these cost."""
+"""From words and YAML to a checked tree, from a tree to objects. And what these cost."""

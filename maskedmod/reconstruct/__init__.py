@@ -1,1 +1,1 @@
-"""What was hidden and what was predicted in its place, as numbers and as pictures."""
+"""What was predicted in hidden places, as numbers and as pictures."""

@@ -1,4 +1,4 @@
-"""Scores of mutants: how likely a masked model finds them, by named conventions; see ``scoring``, ``scan`` and ``run``."""
+"""How likely a masked model finds mutants and hidden letters. See ``scoring``, ``scan``, ``fill`` and ``run``."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Sequences of ids: subwords, packing without padding, windows over what is too long."""
+"""Sequences of ids: subwords, packing, windows. Nothing here knows an alphabet by name."""

@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of models: versions of other libraries, lazy names, strict JSON, sizes, devices."""
+"""Small helpers that know nothing of models. Versions of other libraries, lazy names, strict JSON, sizes, devices."""

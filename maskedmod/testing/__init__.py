@@ -1,4 +1,4 @@
-"""The contract that every modality passes, for the tests of whoever writes one."""
+"""The contract that every modality passes. For the tests of whoever writes one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs of the command line, one module each with ``run(words) -> exit code``; its docstring is its ``--help``."""
+"""The verbs of the command line, one module each. Each has ``run(words) -> exit code``; its docstring is its ``--help``."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Pretrained weights: fetch a file, read it, recognise its layout, build the model, account for every key; and back."""
+"""Weights: fetched, read, recognised, mapped, written, verified. Every key of a file is accounted for."""
