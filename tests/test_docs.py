@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,3 +34,14 @@ def test_the_picture_of_the_rooms_is_up_to_date() -> None:
     """From the list in test_imports and the imports as they are, so that it cannot drift."""
     drawn = (ROOT / "docs" / "images" / "rooms.svg").read_text(encoding="utf-8")
     assert drawn == generator().rooms() and drawn.count("<circle") > 100, "run: make docs"
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_every_file_that_is_named_is_there(page: str) -> None:
+    """``zoo/load.py`` is a file of the checkout or of the package."""
+    named = set(re.findall(r"`([\w/]+/[\w/]*(?:\.(?:py|yaml|md|toml))?)`", (ROOT / page).read_text(encoding="utf-8")))
+    gone = [
+        name for name in named if not any((root / name).exists() for root in (ROOT, ROOT / "maskedmod")) and "NAME" not in name
+    ]
+    made_up = re.compile("NAME|MODALITY|my_idea")
+    assert len(named) > 10 and not [name for name in gone if not made_up.search(name)]

@@ -26,7 +26,7 @@ def reconstruct(
     The objective is ``main``, else the first, on its first view. The mask depends on ``ctx.seed`` alone, and is that of the
     run's end, so the same samples at another moment of training have the same mask. ``baseline``: per-position training mean
     of every objective's target, ``[N, P]``; without it the mean-fill is the mean of a sample's visible targets. The model's
-    mode and the global random state are as before afterwards. Packed values: see ``reconstruction_packed``. Raises ValueError
+    mode and the global random state are as before afterwards. Packed values: see ``packed``. Raises ValueError
     for packed ids and pooled predictions, which have no picture.
     """
     with masked_step(model, batch, ctx, packed=model.modality.spec.vocab is None) as (name, objective, step, at):

@@ -1,4 +1,4 @@
-"""Predictions at hidden places, as numbers beside the truth; ``reconstruction`` makes pictures of the same."""
+"""Predictions at hidden places, as numbers beside the truth; ``dense`` and ``packed`` put the same back among the tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of a run: from a checkpoint and some input to PNG files. See ``reconstruction`` and ``picture_grid`` for the parts."""
+"""Pictures of a run: from a checkpoint and some input to PNG files. See ``dense`` and ``grid`` for the parts."""
 
 from __future__ import annotations
 
