@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
-FAST := tests/test_config.py tests/test_cli.py tests/test_imports.py
+FAST := tests/recipe/test_config.py tests/test_cli.py tests/test_imports.py
 # Every key=value word of the command line but make's own settings; one key once (make keeps the last), recipe=a,b layers two.
 WORDS = $(filter-out PYTHON=%,$(MAKEOVERRIDES))
 
