@@ -29,6 +29,7 @@ from maskedmod.reconstruct.dense import reconstruct
 from maskedmod.reconstruct.drawing import token_map
 from maskedmod.reconstruct.grid import caption, save_grid, stages
 from maskedmod.targets.raw import Raw
+from tests.conftest import ROOT
 
 
 class Oracle(Head):
@@ -65,7 +66,7 @@ class TwoBlocks(Mask):
 
 @pytest.fixture
 def series(monkeypatch: pytest.MonkeyPatch) -> Modality:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "thirdparty"))
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "thirdparty"))
     from maskedmod_series import Series
 
     return Series(length=64, patch_size=8)  # type: ignore[no-any-return]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +14,10 @@ import torch
 
 from maskedmod.core.modality import Modality, Record
 from maskedmod.testing.contract import CHECKS, ContractError, Sample, check_modality, prepare_sample
+from tests.conftest import ROOT
 
-THIRD_PARTY = Path(__file__).parent / "thirdparty"
-OURS = sorted(p.parent.name for p in (Path(__file__).parent.parent / "modalities").glob("*/__init__.py"))
+THIRD_PARTY = ROOT / "tests" / "thirdparty"
+OURS = sorted(p.parent.name for p in (ROOT / "modalities").glob("*/__init__.py"))
 
 
 @pytest.fixture
