@@ -188,6 +188,10 @@ def test_completion(capsys: pytest.CaptureFixture[str]) -> None:
     assert candidates(["train", "recipe=audio_mae", "mask=ran"]) == ["mask=random"]
     assert "train.batch_size=" in candidates(["train", "train.b"])
     assert candidates(["ls", "re"]) == ["recipes"] and candidates(["completion", ""]) == list(SCRIPTS)
+    assert candidates(["ls", "recipes", "m"]) == ["modalities", "modality="] and candidates(["ls", "blocks", "fam"]) == []
+    assert candidates(["ls", "recipes", "modality=m"]) == ["modality=molecular_graph", "modality=molecule"]
+    assert candidates(["ls", "modality=audio", "family="]) == ["family=audio"]
+    assert {"family=3D", "family=discrete"} < {*candidates(["ls", "recipes", "family="])}
     for shell in SCRIPTS:
         assert "__complete" in said(capsys, "completion", shell)
 
