@@ -11,6 +11,7 @@ from pathlib import Path
 from maskedmod.core.model import Objective
 from maskedmod.recipe import catalog, schema
 from maskedmod.recipe import file as recipe_file
+from maskedmod.recipe import head as recipe_head
 from maskedmod.recipe.config import SCALARS
 from maskedmod.recipe.settings import TrainSettings
 from maskedmod.zoo import checkpoints
@@ -44,12 +45,18 @@ def reference() -> str:
 
 
 def _recipes() -> list[str]:
-    lines = ["## Recipes", "", "| recipe | presets | system |", "|---|---|---|"]
-    for name in recipe_file.names():
-        path = recipe_file.find(name)
-        presets = ", ".join(f"`{preset}`" for preset in recipe_file.load_tree(path).get("presets") or {})
-        lines.append(f"| `{name}` | {presets} | {recipe_file.summary(path)} |")
-    return [*lines, ""]
+    """A table for each modality, the families one after another."""
+    found = recipe_head.heads()
+    lines = ["## Recipes", "", f"{recipe_head.total(found)}. `maskedmod ls recipes modality=NAME family=NAME` prints a part.", ""]
+    for modality, families in recipe_head.groups(found).items():
+        lines += [f"### Recipes: {modality} ({sum(map(len, families.values()))})", ""]
+        lines += ["| family | recipe | presets | system |", "|---|---|---|---|"]
+        for head in (head for heads in families.values() for head in heads):
+            tree = recipe_file.load_tree(recipe_file.find(head.name))
+            presets = ", ".join(f"`{preset}`" for preset in tree.get("presets") or {})
+            lines.append(f"| {head.family} | `{head.name}` | {presets} | {head.system} |")
+        lines.append("")
+    return lines
 
 
 def _top() -> list[str]:

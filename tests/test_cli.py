@@ -14,6 +14,7 @@ import pytest
 from maskedmod.cli import VERBS, main
 from maskedmod.recipe import catalog
 from maskedmod.recipe import file as recipe_file
+from maskedmod.recipe import head as recipe_head
 from maskedmod.recipe.config import resolve
 from maskedmod.verbs import train as train_verb
 from maskedmod.verbs.completion import SCRIPTS, candidates
@@ -61,6 +62,45 @@ def test_ls_lists_everything_with_one_line_each(capsys: pytest.CaptureFixture[st
     assert "mask=random" not in said(capsys, "ls", "recipes")
 
 
+def test_ls_groups_recipes_by_modality_and_family(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every recipe once, under its own modality and family; every count is that of the lines below it."""
+    title, *lines, total = said(capsys, "ls", "recipes").splitlines()
+    assert title == "recipes:" and total == f"{len(recipe_file.names())} recipes in {len(catalog.names('modality'))} modalities"
+    counts: dict[tuple[str, ...], int] = {}
+    found: list[tuple[str, str, str]] = []
+    modality = family = ""
+    for line in lines:
+        assert len(line) <= 100, line
+        text = line.strip()
+        if line.startswith("      "):
+            found.append((modality, family, text.split()[0]))
+            continue
+        name, _, count = text.rpartition(" (")
+        modality, family = (modality, name) if line.startswith("    ") else (name, "")
+        counts[(modality, family) if family else (modality,)] = int(count.rstrip(")"))
+    assert found == sorted(found, key=lambda row: (row[0], row[1].casefold(), row[2]))
+    assert sorted(found) == sorted((head.modality, head.family, head.name) for head in recipe_head.heads())
+    assert counts == {key: sum(row[: len(key)] == key for row in found) for key in counts}
+
+
+def test_ls_chooses_among_recipes(capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "ls", "recipes", "modality=audio")
+    names = [line.split()[0] for line in text.splitlines() if line.startswith("      ")]
+    assert names == ["audio_mae", "mask_spec"] and text.endswith("\n2 recipes in 1 modality\n")
+    assert said(capsys, "ls", "modality=audio") == text
+    full = said(capsys, "ls", "recipes", "family=proteins and molecules")
+    assert said(capsys, "ls", "family=PROTEINS") == full and "esm2" in full and "mole_bert" in full and "graph_mae" not in full
+    both = said(capsys, "ls", "recipes", "modality=protein", "family=proteins")
+    assert "esm2" in both and "mole_bert" not in both and both.splitlines()[1].startswith("  protein (")
+
+
+def test_ls_cuts_a_line_at_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = [line for line in said(capsys, "ls", "recipes").splitlines() if " point_bert_tokenizer " in line]
+    kept = line.removesuffix(" ...").split(maxsplit=1)[1]
+    whole = next(head.system for head in recipe_head.heads() if head.name == "point_bert_tokenizer")
+    assert line.endswith(" ...") and whole.startswith(f"{kept} ") and len(line) > 80
+
+
 def test_files_say_what_signatures_say() -> None:
     """Names and arguments read from the source without an import are those of the classes."""
     import inspect
@@ -83,6 +123,14 @@ def test_files_say_what_signatures_say() -> None:
         (["train", "recipe=audio_mae", "preset=tiny"], "data=folder data.path=DIR"),
         (["train", "recipe=audio_mae", "preset=tiny", "data=folder", "data.path=nowhere", "out={tmp}/a"], "nowhere"),
         (["ls", "recipe"], "did you mean recipes?"),
+        (["ls", "recipes", "modality=adio"], "unknown modality 'adio' among the recipes: accepted are audio, graph, image"),
+        (["ls", "recipes", "modality="], "unknown modality ''"),
+        (["ls", "recipes", "family=discret targts"], "did you mean discrete targets?"),
+        (["ls", "recipes", "family="], "unknown family ''"),
+        (["ls", "recipes", "modality=audio", "family=discrete"], "of modality audio: accepted are audio and speech"),
+        (["ls", "recipes", "modalty=audio"], "did you mean modality?"),
+        (["ls", "blocks", "modality=audio"], "maskedmod ls recipes modality=audio"),
+        (["ls", "family=discrete", "recipes", "checkpoints"], "family= chooses among recipes alone"),
         (["cp"], "name a recipe"),
         (["cp", "recipe=audio_mae", "output={tmp}/x.txt"], "must end in .yaml"),
         (["completion", "bush"], "did you mean bash?"),
@@ -140,6 +188,10 @@ def test_completion(capsys: pytest.CaptureFixture[str]) -> None:
     assert candidates(["train", "recipe=audio_mae", "mask=ran"]) == ["mask=random"]
     assert "train.batch_size=" in candidates(["train", "train.b"])
     assert candidates(["ls", "re"]) == ["recipes"] and candidates(["completion", ""]) == list(SCRIPTS)
+    assert candidates(["ls", "recipes", "m"]) == ["modalities", "modality="] and candidates(["ls", "blocks", "fam"]) == []
+    assert candidates(["ls", "recipes", "modality=m"]) == ["modality=molecular_graph", "modality=molecule"]
+    assert candidates(["ls", "modality=audio", "family="]) == ["family=audio"]
+    assert {"family=3D", "family=discrete"} < {*candidates(["ls", "recipes", "family="])}
     for shell in SCRIPTS:
         assert "__complete" in said(capsys, "completion", shell)
 

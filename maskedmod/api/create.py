@@ -6,6 +6,7 @@ import torch
 
 from maskedmod.api.loaded import Loaded
 from maskedmod.recipe import file as recipe_file
+from maskedmod.recipe import head as recipe_head
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
 from maskedmod.zoo.load import Checkpoints
@@ -14,8 +15,9 @@ from maskedmod.zoo.report import Report
 
 def names(modality: str | None = None) -> list[str]:
     """Recipes that come with the package, or those of one modality."""
-    found = recipe_file.names()
-    return [name for name in found if modality is None or modality in recipe_file.load_tree(recipe_file.find(name))["modality"]]
+    if modality is None:
+        return recipe_file.names()
+    return [head.name for head in recipe_head.heads() if head.modality == modality]
 
 
 def create(recipe: str, *words: str, preset: str | None = None, seed: int = 0) -> Loaded:

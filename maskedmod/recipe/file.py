@@ -1,4 +1,4 @@
-"""Recipe files: finding them by name, reading YAML strictly, their first comment line."""
+"""Recipe files: finding them by name, reading YAML strictly."""
 
 from __future__ import annotations
 
@@ -49,9 +49,14 @@ def folder() -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+def paths() -> list[Path]:
+    """Files of the recipes of the package, sorted by name."""
+    return sorted(folder().glob("*.yaml"), key=lambda path: path.stem)
+
+
 def names() -> list[str]:
     """Names of the recipes of the package, sorted."""
-    return sorted(path.stem for path in folder().glob("*.yaml"))
+    return [path.stem for path in paths()]
 
 
 def find(name: str) -> Path:
@@ -66,26 +71,21 @@ def find(name: str) -> Path:
     return folder() / f"{name}.yaml"
 
 
+def read_text(path: Path) -> str:
+    """Text of a recipe file, comments and all."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"recipe file {path}: cannot be read: {error}") from None
+
+
 def load_tree(path: str | Path) -> dict[str, Any]:
     """Content of a recipe file as it stands."""
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"recipe file {path}: cannot be read: {error}") from None
-    tree = parse(text, f"recipe file {path}")
+    tree = parse(read_text(path), f"recipe file {path}")
     if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
         raise UserError(f"recipe file {path}: expected key: value lines at the top")
     return tree
-
-
-def summary(path: Path) -> str:
-    """First comment line of a recipe: the system and its paper."""
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            if line.startswith("#"):
-                return line.lstrip("# ").strip()
-    return ""
 
 
 def dump(tree: dict[str, Any]) -> str:

@@ -14,11 +14,12 @@ from typing import Any
 from maskedmod.errors import UserError, unknown
 from maskedmod.recipe import catalog
 from maskedmod.recipe import file as recipe_file
+from maskedmod.recipe import head as recipe_head
 from maskedmod.recipe.config import WORDS, resolve_names
 from maskedmod.recipe.layering import chosen
 from maskedmod.verbs import VERBS
 from maskedmod.verbs.eval import KEYS as EVAL_KEYS
-from maskedmod.verbs.ls import PARTS
+from maskedmod.verbs.ls import FILTERS, PARTS
 from maskedmod.verbs.score import CHOICES as SCORE_CHOICES
 from maskedmod.verbs.score import KEYS as SCORE_KEYS
 from maskedmod.zoo import checkpoints
@@ -52,7 +53,6 @@ VERB_KEYS = {
     "reconstruct": ("checkpoint", "input", "output", "samples", "columns", "seed", "wav", "mask"),
     "score": SCORE_KEYS,
 }
-PLAIN = {"ls": PARTS, "completion": tuple(SCRIPTS)}
 
 
 def run(words: Sequence[str]) -> int:
@@ -68,8 +68,10 @@ def candidates(words: Sequence[str]) -> list[str]:
     last = words[-1] if words else ""
     if len(words) < 2:
         found = list(VERBS)
-    elif words[0] in PLAIN:
-        found = list(PLAIN[words[0]])
+    elif words[0] == "completion":
+        found = list(SCRIPTS)
+    elif words[0] == "ls":
+        found = _listed(last.partition("=")[0], words[1:-1]) if "=" in last else _lists(words[1:-1])
     elif words[0] == "pull":
         found = list(checkpoints.entries())
     elif words[0] not in VERB_KEYS:
@@ -79,6 +81,21 @@ def candidates(words: Sequence[str]) -> list[str]:
     else:
         found = _keys(VERB_KEYS[words[0]], last, words[1:-1])
     return [candidate for candidate in found if candidate.startswith(last)]
+
+
+def _lists(before: Sequence[str]) -> list[str]:
+    """Words of ``ls``: the lists, and what chooses among recipes unless another list is named."""
+    filters = [] if {*PARTS[1:]} & {*before} else [f"{key}=" for key in FILTERS]
+    return [*PARTS, *filters]
+
+
+def _listed(key: str, before: Sequence[str]) -> list[str]:
+    """Values of a key of ``ls``. The first word of a family stands for it, since shells cut at blanks."""
+    heads = recipe_head.heads()
+    if key == "family":
+        named = {word.partition("=")[2] for word in before if word.startswith("modality=")}
+        return sorted({f"family={head.family.split()[0]}" for head in heads if not named or head.modality in named})
+    return sorted({f"modality={head.modality}" for head in heads}) if key == "modality" else []
 
 
 def _keys(known: Sequence[str], last: str, before: Sequence[str]) -> list[str]:
