@@ -14,8 +14,6 @@ from maskedmod.errors import UserError
 from maskedmod.zoo.mapping import Change
 
 Qkv = tuple[str, str, str]
-STATISTICS = "(weight|bias|running_mean|running_var|num_batches_tracked)"
-"""Of a batch norm, for ``Writer.each``."""
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Any
 
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 from maskedmod.zoo.settings import heads_of
 
 NAME = "fair_mae"
@@ -22,7 +22,6 @@ SETTINGS: dict[str, Any] = {
 }
 CONFIG: dict[str, str] = {}
 
-HEAD = "objectives.main.head"
 PATCH, BLOCKS, FC1 = r"patch_embed\.proj\.weight", r"blocks\.(\d+)\..*", r"blocks\.0\.mlp\.fc1\.weight"
 FOREIGN = ("reg_token", "norm_pre.", "fc_norm.", "rel_pos_bias.", "head.", "blocks.0.ls1.")
 """Other Vision Transformers have these beside the same keys."""

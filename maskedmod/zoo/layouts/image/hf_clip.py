@@ -9,7 +9,7 @@ from torch import Tensor
 
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 from maskedmod.zoo.settings import heads_of
 
 NAME = "hf_clip"
@@ -115,4 +115,4 @@ def _class_token(weights: Weights, eps: float) -> Any:
 
 
 def untrained(weights: Weights) -> dict[str, str]:
-    return {"objectives.main.head.": "the file holds the encoder alone, the decoder is not trained"}
+    return {f"{HEAD}.": "the file holds the encoder alone, the decoder is not trained"}

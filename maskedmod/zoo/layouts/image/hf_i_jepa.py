@@ -7,7 +7,7 @@ from typing import Any
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.image.hf_vit_mae import FC1
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule, copies
+from maskedmod.zoo.mapping import HEAD, Rule, copies
 
 NAME = "hf_i_jepa"
 SETTINGS: dict[str, Any] = {
@@ -60,4 +60,4 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
 
 
 def untrained(weights: Weights) -> dict[str, str]:
-    return {"objectives.main.head.": "the file holds the encoder alone, the predictor is not trained"}
+    return {f"{HEAD}.": "the file holds the encoder alone, the predictor is not trained"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 from maskedmod.zoo.settings import heads_of
 
 NAME = "hf_vit"
@@ -29,7 +29,6 @@ TABLE, CLASS = rf"{AT}embeddings\.position_embeddings", rf"{AT}embeddings\.cls_t
 REGISTERS = rf"{AT}embeddings\.register_tokens"
 FC1 = rf"{LAYERS}\.0\.(?:mlp\.fc1|mlp\.weights_in|intermediate\.dense)\.weight"
 FC2 = rf"{LAYERS}\.0\.(?:mlp\.fc2|mlp\.weights_out|output\.dense)\.weight"
-HEAD = "objectives.main.head"
 
 
 def matches(weights: Weights) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 from maskedmod.zoo.settings import heads_of
 
 NAME = "hf_vit_mae"
@@ -33,7 +33,6 @@ CONFIG = {
     "activation": "hidden_act",
 }
 
-HEAD = "objectives.main.head"
 LAYERS = r"(?:vit\.)?(?:encoder\.layer|layers)"
 DECODER_LAYERS = r"decoder\.decoder_(?:layers|encoder\.layer)"
 """The second form is what ``save_pretrained`` of version 5 writes, renaming every ``layers``."""

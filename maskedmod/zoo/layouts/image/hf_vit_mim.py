@@ -7,7 +7,7 @@ from typing import Any
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.image.hf_vit_mae import FC1, LAYERS, PATCH, TABLE
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule, unshuffle
+from maskedmod.zoo.mapping import HEAD, Rule, unshuffle
 
 NAME = "hf_vit_mim"
 SETTINGS: dict[str, Any] = {
@@ -55,8 +55,8 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
         *parts.patch_rules(rf"{vit}embeddings\.patch_embeddings\.projection"),
         *parts.hf_block_rules(LAYERS, "encoder.blocks"),
         *parts.linear_rules(rf"{vit}layernorm", "encoder.norm"),
-        Rule(r"decoder\.0\.weight", "objectives.main.head.pred.weight", order),
-        Rule(r"decoder\.0\.bias", "objectives.main.head.pred.bias", order),
+        Rule(r"decoder\.0\.weight", f"{HEAD}.pred.weight", order),
+        Rule(r"decoder\.0\.bias", f"{HEAD}.pred.bias", order),
     ]
 
 

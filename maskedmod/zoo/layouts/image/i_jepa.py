@@ -6,7 +6,7 @@ from typing import Any
 
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "i_jepa"
 SETTINGS: dict[str, Any] = {
@@ -20,7 +20,6 @@ SETTINGS: dict[str, Any] = {
 }
 CONFIG: dict[str, str] = {}
 
-HEAD = "objectives.main.head"
 PATCH, BLOCKS = r"encoder\.patch_embed\.proj\.weight", r"encoder\.blocks\.(\d+)\..*"
 FC1, PREDICTOR_FC1 = r"encoder\.blocks\.0\.mlp\.fc1\.weight", r"predictor\.predictor_blocks\.0\.mlp\.fc1\.weight"
 

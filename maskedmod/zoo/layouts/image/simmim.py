@@ -6,7 +6,7 @@ from typing import Any
 
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule, unshuffle
+from maskedmod.zoo.mapping import HEAD, Rule, unshuffle
 
 NAME = "simmim"
 SETTINGS: dict[str, Any] = {
@@ -50,8 +50,8 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
     return [
         *parts.beit_rules(r"encoder\."),
         Rule(r"encoder\.fc_norm\.(?:weight|bias)", unneeded="the norm of the classifier, not used in pre-training"),
-        Rule(r"decoder\.0\.weight", "objectives.main.head.pred.weight", order),
-        Rule(r"decoder\.0\.bias", "objectives.main.head.pred.bias", order),
+        Rule(r"decoder\.0\.weight", f"{HEAD}.pred.weight", order),
+        Rule(r"decoder\.0\.bias", f"{HEAD}.pred.bias", order),
     ]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from maskedmod.errors import UserError
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "timm_vit"
 SETTINGS: dict[str, Any] = {
@@ -112,4 +112,4 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
 
 
 def untrained(weights: Weights) -> dict[str, str]:
-    return {"objectives.main.head.": "the file holds the encoder alone, the decoder is not trained"}
+    return {f"{HEAD}.": "the file holds the encoder alone, the decoder is not trained"}

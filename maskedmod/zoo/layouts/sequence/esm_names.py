@@ -12,13 +12,12 @@ from torch import Tensor
 from maskedmod.errors import UserError
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.layouts.sequence.parts import TIED
+from maskedmod.zoo.mapping import HEAD, Rule
 
-HEAD = "objectives.main.head"
 CONTACT = "extra.contact"
 """Where the regression of contacts goes: no part of the model, but of what was loaded."""
 ALPHABETS = {33: "esm", 446: "saprot"}
-TIED = "the embedding table, which the head shares"
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from maskedmod.errors import UserError
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.layouts.sequence import parts as sequence_parts
-from maskedmod.zoo.layouts.sequence.parts import HEAD, TIED
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.layouts.sequence.parts import TIED
+from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "hf_bert"
 SETTINGS: dict[str, Any] = {

@@ -7,8 +7,7 @@ from typing import Any
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.layouts.sequence import parts as sequence_parts
-from maskedmod.zoo.layouts.sequence.parts import HEAD
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "molformer"
 SETTINGS: dict[str, Any] = {"tokenizer": None, "vocab": None, "eps": None, "activation": "gelu"}

@@ -9,9 +9,10 @@ import torch
 from maskedmod.errors import UserError
 from maskedmod.recipe.layering import chosen
 from maskedmod.zoo.loaded import Loaded
-from maskedmod.zoo.writing import STATISTICS, Writer, Written
+from maskedmod.zoo.mapping import HEAD, STATISTICS
+from maskedmod.zoo.writing import Writer, Written
 
-HEAD, LATENT = "objectives.main.head", "objectives.latent"
+LATENT = "objectives.latent"
 NOT_IN_FILE = "the file holds no settings: mask rate, dropout and loss are those of the code that reads it"
 
 

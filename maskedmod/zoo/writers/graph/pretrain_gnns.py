@@ -5,7 +5,8 @@ from __future__ import annotations
 from maskedmod.errors import UserError
 from maskedmod.recipe.layering import chosen
 from maskedmod.zoo.loaded import Loaded
-from maskedmod.zoo.writing import STATISTICS, Writer, Written
+from maskedmod.zoo.mapping import STATISTICS
+from maskedmod.zoo.writing import Writer, Written
 
 ENCODER_ALONE = "the encoder alone is written: the authors' files have no heads"
 

@@ -7,11 +7,10 @@ from typing import Any
 from maskedmod.errors import UserError
 from maskedmod.recipe.layering import chosen
 from maskedmod.zoo.loaded import Loaded
-from maskedmod.zoo.mapping import convolved
-from maskedmod.zoo.writing import STATISTICS, Writer
+from maskedmod.zoo.mapping import STATISTICS, convolved
+from maskedmod.zoo.writing import Writer
 
-AT, HEAD = "base_model.", "objectives.main.head"
-INNER = r"((?:norm[12]|attn\.qkv|attn\.proj|mlp\.fc[12])\.(?:weight|bias))"
+AT = "base_model."
 
 
 def arguments(loaded: Loaded, layout: str, encoder: str, head: str) -> tuple[dict[str, Any], dict[str, Any]]:

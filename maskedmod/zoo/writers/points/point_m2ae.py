@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from maskedmod.zoo.loaded import Loaded
-from maskedmod.zoo.mapping import convolved
-from maskedmod.zoo.writers.points.parts import AT, HEAD, INNER, arguments, pointnet
-from maskedmod.zoo.writing import STATISTICS, Writer, Written, refuse, unusual
+from maskedmod.zoo.mapping import HEAD, INNER, STATISTICS, convolved
+from maskedmod.zoo.writers.points.parts import AT, arguments, pointnet
+from maskedmod.zoo.writing import Writer, Written, refuse, unusual
 
 END = "(weight|bias)"
 

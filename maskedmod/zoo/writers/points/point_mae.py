@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.loaded import Loaded
-from maskedmod.zoo.mapping import convolved
-from maskedmod.zoo.writers.points.parts import AT, HEAD, INNER, arguments, pointnet
+from maskedmod.zoo.mapping import HEAD, INNER, convolved
+from maskedmod.zoo.writers.points.parts import AT, arguments, pointnet
 from maskedmod.zoo.writing import Writer, Written, refuse, unusual
 
 ENCODER: dict[str, Any] = {
