@@ -20,6 +20,8 @@ Tree = dict[str, Any]
 
 COMPUTED = "equals the sine-cosine table that is computed"
 INDEX = "a constant index that follows from the grid"
+NO_DECODER = "the file holds the encoder alone, the decoder is not trained"
+NO_HEAD = "the file holds the encoder alone, the head is not trained"
 
 HF_IMAGE_CONFIG = {
     "image_size": "image_size",

@@ -60,4 +60,4 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
 def untrained(weights: Weights) -> dict[str, str]:
     if parts.has(weights, rf"{ATOMS}\.weight"):
         return {}
-    return {HEAD.format("main"): "the file holds the encoder alone, the head is not trained"}
+    return {HEAD.format("main"): parts.NO_HEAD}

@@ -162,5 +162,5 @@ def untrained(names: Names, weights: Weights) -> dict[str, str]:
     if _frequencies(names, weights) is None:
         out["encoder.positions.inv_freq"] = "the file has no rotary frequencies, they are computed"
     if not parts.has(weights, names.pattern(names.bias)):
-        out[f"{HEAD}."] = "the file holds the encoder alone, the head is not trained"
+        out[f"{HEAD}."] = parts.NO_HEAD
     return out

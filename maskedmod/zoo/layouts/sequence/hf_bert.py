@@ -96,4 +96,4 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
 def untrained(weights: Weights) -> dict[str, str]:
     if any(re.fullmatch(BIAS, key) for key in weights):
         return {}
-    return {f"{HEAD}.": "the file holds the encoder alone, the head is not trained"}
+    return {f"{HEAD}.": parts.NO_HEAD}

@@ -80,5 +80,5 @@ def untrained(weights: Weights) -> dict[str, str]:
     if not parts.has(weights, r".*\.inv_freq"):
         out["encoder.positions.inv_freq"] = "the file has no rotary frequencies, they are computed"
     if not parts.has(weights, DECODER):
-        out[f"{HEAD}."] = "the file holds the encoder alone, the head is not trained"
+        out[f"{HEAD}."] = parts.NO_HEAD
     return out
