@@ -14,6 +14,7 @@ from maskedmod.core.latent import Latent
 from maskedmod.core.spec import Spec
 from maskedmod.encoders.gin_bonds import GinBonds
 from maskedmod.layers.codebook import ElementCodebook
+from maskedmod.layers.quantised import quantised
 
 SLICES = ((0, 377), (378, 433), (434, 488), (489, 511))
 
@@ -46,11 +47,8 @@ class GinCodes(Encoder):
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
         """Packed atoms -> the vectors of their codes ``[L, D]``."""
         latent = self.gin(replace(seen, hidden=None), [tap for tap in taps if tap.startswith("block")])
-        x = latent.tokens
-        codes = self.book.codes(x, seen.tokens.values[:, 0])
-        vectors = self.book.vectors[codes]
-        more = {"vectors": x, "codes": codes, "code_vectors": vectors}
-        return replace(latent, tokens=x + (vectors - x).detach(), taps={**latent.taps, **more})
+        codes = self.book.codes(latent.tokens, seen.tokens.values[:, 0])
+        return quantised(latent, latent.tokens, codes, self.book.vectors)
 
     def units(self) -> list[nn.Module]:
         return self.gin.units()

@@ -16,7 +16,7 @@ from maskedmod.core.pyramid import Level, Pyramid, put_back
 from maskedmod.core.spec import Spec
 from maskedmod.core.tokens import Layout, Tokens, take
 from maskedmod.layers.attention import QkvBias, Who
-from maskedmod.layers.block import Block, BlockSettings, make_norm
+from maskedmod.layers.block import BlockSettings, make_norm, make_stages
 from maskedmod.layers.init import Init, initialise
 from maskedmod.layers.points.distances import squared_distances
 from maskedmod.layers.points.grouping import SetPool
@@ -60,11 +60,7 @@ class PointPyramid(Encoder):
         self.embed = embedding(widths[0])
         self.merges = nn.ModuleList(SetPool(fine, fine, fine, coarse, coarse) for fine, coarse in pairwise(widths))
         self.positions = nn.ModuleList(PositionMlp(spec.axes, width, width) for width in widths)
-        rates = iter(torch.linspace(0, drop_path, sum(depths), device="cpu").tolist())
-        self.stages = nn.ModuleList()
-        for width, depth in zip(widths, depths, strict=True):
-            settings = BlockSettings(width, heads, mlp_ratio, qkv_bias, eps=eps)
-            self.stages.append(nn.ModuleList(Block(settings, next(rates)) for _ in range(depth)))
+        self.stages = make_stages(widths, depths, BlockSettings(widths[0], heads, mlp_ratio, qkv_bias, eps=eps), drop_path)
         self.norms = nn.ModuleList(
             nn.Identity() if level < normed else make_norm("layer", width, eps) for level, width in enumerate(widths)
         )

@@ -18,8 +18,7 @@ from maskedmod.layers.attention import QkvBias
 from maskedmod.layers.ema_codebook import EmaCodebook
 from maskedmod.layers.init import Init, initialise
 from maskedmod.layers.positions import Positions
-
-OWN = ("vectors", "codes", "code_vectors")
+from maskedmod.layers.quantised import TAPS, quantised
 
 
 class VqTransformer(Encoder):
@@ -61,13 +60,9 @@ class VqTransformer(Encoder):
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
         """All tokens -> the vectors of their codes ``[M, N, code_width]`` (packed ``[L, code_width]``); no class token."""
-        latent = self.vit(replace(seen, hidden=None), [tap for tap in taps if tap not in OWN])
+        latent = self.vit(replace(seen, hidden=None), [tap for tap in taps if tap not in TAPS])
         x = F.normalize(self.project(latent.tokens).float(), dim=-1)
-        codes = self.book.codes(x)
-        vectors = self.book.vectors[codes]
-        more = {"vectors": x, "codes": codes, "code_vectors": vectors}
-        quantised = x + (vectors - x).detach()
-        return Latent(quantised, latent.layout, index=latent.index, taps={**latent.taps, **more})
+        return quantised(replace(latent, prefix=None, has_class=False), x, self.book.codes(x), self.book.vectors)
 
     def units(self) -> list[nn.Module]:
         return self.vit.units()

@@ -13,7 +13,7 @@ from maskedmod.core.spec import Spec
 from maskedmod.core.step import View
 from maskedmod.core.tokens import take
 from maskedmod.layers.attention import QkvBias, Who
-from maskedmod.layers.block import Block, BlockSettings, make_norm
+from maskedmod.layers.block import BlockSettings, make_norm, make_stages
 from maskedmod.layers.init import Init, initialise
 from maskedmod.layers.points.grouping import each, interpolate
 from maskedmod.layers.positions import PositionMlp
@@ -49,11 +49,7 @@ class PyramidDecoder(Head):
             )
         widths = spec.levels[::-1][: len(depths)]
         self.positions = nn.ModuleList(PositionMlp(spec.axes, width, width) for width in widths)
-        rates = iter(torch.linspace(0, drop_path, sum(depths), device="cpu").tolist())
-        self.stages = nn.ModuleList()
-        for width, depth in zip(widths, depths, strict=True):
-            settings = BlockSettings(width, heads, mlp_ratio, qkv_bias, eps=eps)
-            self.stages.append(nn.ModuleList(Block(settings, next(rates)) for _ in range(depth)))
+        self.stages = make_stages(widths, depths, BlockSettings(widths[0], heads, mlp_ratio, qkv_bias, eps=eps), drop_path)
         steps = zip(widths, widths[1:], up_blocks, strict=False)
         self.ups = nn.ModuleList(Propagation(coarse, fine, count) for coarse, fine, count in steps)
         self.norm = make_norm("layer", widths[-1], eps)

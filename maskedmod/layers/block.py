@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -128,3 +129,10 @@ class Block(nn.Module):
         """Attention probabilities of this block for input x."""
         x = x if who.added is None else x + who.added
         return self.attn.maps(x if self.post else self.norm1(x), who)
+
+
+def make_stages(widths: Sequence[int], depths: Sequence[int], settings: BlockSettings, drop_path: float) -> nn.ModuleList:
+    """A list of blocks for every level of a pyramid; ``drop_path``: rate at the last block, linear in depth over all levels."""
+    rates = iter(torch.linspace(0, drop_path, sum(depths), device="cpu").tolist())
+    levels = [(replace(settings, width=width), depth) for width, depth in zip(widths, depths, strict=True)]
+    return nn.ModuleList(nn.ModuleList(Block(level, next(rates)) for _ in range(depth)) for level, depth in levels)

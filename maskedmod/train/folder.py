@@ -13,7 +13,7 @@ from typing import Any
 from maskedmod.errors import UserError
 from maskedmod.recipe.file import load_tree
 from maskedmod.support.version import __version__
-from maskedmod.zoo import step_folder as checkpoint
+from maskedmod.zoo import step_folder
 
 FREE = {"out", "resume", "init", "recipe", "preset", "stages", "presets"}
 FREE_TRAIN = {
@@ -32,7 +32,7 @@ def open_run(out: Path, tree: dict[str, Any]) -> None:
 
     if out.exists() and not out.is_dir():
         raise UserError(f"out={out} is a file; name a folder")
-    begun = checkpoint.complete(out / "checkpoints")
+    begun = step_folder.complete(out / "checkpoints")
     if begun and tree.get("resume") == "never":
         raise UserError(f"out={out} holds a run already ({begun[-1].name}); name another folder, or resume=auto to go on")
     recipe = out / "recipe.yaml"

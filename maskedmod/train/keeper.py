@@ -12,7 +12,7 @@ from torch import nn
 from maskedmod.errors import UserError
 from maskedmod.train import state
 from maskedmod.train.parallel import Parallel
-from maskedmod.zoo import step_folder as checkpoint
+from maskedmod.zoo import step_folder
 
 
 class Keeper:
@@ -37,7 +37,7 @@ class Keeper:
         if self.parallel.main:
             meta = {**self.notes, **meta, "step": step, "world": self.parallel.world}
             try:
-                checkpoint.save(self.folder, tensors, {"optimizers": states}, meta, self.keep)
+                step_folder.save(self.folder, tensors, {"optimizers": states}, meta, self.keep)
             except UserError as caught:
                 error = str(caught)
         error = self.parallel.share(error)
@@ -49,7 +49,7 @@ class Keeper:
         found: Any = None
         if self.parallel.main:
             try:
-                found = checkpoint.newest(self.folder)
+                found = step_folder.newest(self.folder)
             except UserError as error:
                 found = str(error)
         found = self.parallel.share(found)
@@ -58,7 +58,7 @@ class Keeper:
         path, messages = found
         if path is None:
             return 0, []
-        tensors, states, meta = checkpoint.load(path)
+        tensors, states, meta = step_folder.load(path)
         state.restore(self.model, self.optimizers, tensors, states["optimizers"], self.parallel.kind == "fsdp")
         if meta["world"] != self.parallel.world:
             messages.append(f"the run had {meta['world']} processes and has {self.parallel.world} now: its losses will differ")

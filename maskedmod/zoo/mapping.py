@@ -11,6 +11,13 @@ from torch import Tensor
 
 Change = Callable[[Tensor], Tensor]
 
+HEAD = "objectives.main.head"
+"""Where the tensors of our main head are."""
+INNER = r"((?:norm[12]|attn\.qkv|attn\.proj|mlp\.fc[12])\.(?:weight|bias))"
+"""Tensors of a Transformer block under names that timm, FAIR and we share."""
+STATISTICS = "(weight|bias|running_mean|running_var|num_batches_tracked)"
+"""Tensors of a BatchNorm."""
+
 
 @dataclass(frozen=True)
 class Rule:

@@ -13,7 +13,7 @@ from maskedmod.core.model import MaskedModel
 from maskedmod.errors import UserError
 from maskedmod.recipe.build import build_modality, build_model
 from maskedmod.recipe.config import load_tree
-from maskedmod.zoo import step_folder as checkpoint
+from maskedmod.zoo import step_folder
 
 
 def load_run(path: str | Path, checkpoints: Checkpoints | None = None) -> tuple[MaskedModel, dict[str, Any]]:
@@ -26,10 +26,10 @@ def load_run(path: str | Path, checkpoints: Checkpoints | None = None) -> tuple[
     modality.statistics.update(statistics(run))
     model = build_model(tree, modality, checkpoints)
     file = saved / "model.safetensors"
-    written = checkpoint.load_meta(saved)["files"].get(file.name, {}).get("bytes")
+    written = step_folder.load_meta(saved)["files"].get(file.name, {}).get("bytes")
     if file.is_file() and written is not None and file.stat().st_size != written:
         raise UserError(f"checkpoint {file} is damaged: {file.stat().st_size} bytes, {written} were written")
-    fill(model, checkpoint.load_model(saved), file)
+    fill(model, step_folder.load_model(saved), file)
     return model.eval(), tree
 
 
@@ -43,7 +43,7 @@ def find(path: str | Path) -> tuple[Path, Path]:
         raise UserError(f"{path} is no run folder: it has no recipe.yaml")
     if run != path:
         return run, path
-    saved = checkpoint.complete(run / "checkpoints")
+    saved = step_folder.complete(run / "checkpoints")
     if not saved:
         raise UserError(f"{run / 'checkpoints'} has no checkpoint; the run ended before its first")
     return run, saved[-1]

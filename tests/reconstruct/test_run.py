@@ -14,7 +14,7 @@ from maskedmod.cli import main
 from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
 from maskedmod.recipe.file import dump
-from maskedmod.zoo import step_folder as checkpoint
+from maskedmod.zoo import step_folder
 from maskedmod.zoo.report import Report
 
 SMALL = ["encoder.depth=1", "encoder.width=24", "encoder.heads=2", "head.depth=1", "head.width=16", "head.heads=2"]
@@ -32,7 +32,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     out = tmp_path / request.param
     out.mkdir()
     (out / "recipe.yaml").write_text(dump(tree))
-    checkpoint.save(out / "checkpoints", model.state_dict(), {}, {"step": 1}, keep=1)
+    step_folder.save(out / "checkpoints", model.state_dict(), {}, {"step": 1}, keep=1)
     return out
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from maskedmod.train.stop import EXIT_INTERRUPTED
-from maskedmod.zoo import step_folder as checkpoint
+from maskedmod.zoo import step_folder
 from tests.train import toy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,9 +41,9 @@ def validations(out: Path) -> list[dict[str, float]]:
 def test_killed_and_terminated_runs_go_on_exactly(tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert start(tmp_path, "cut,none,7", by=signal.SIGKILL) == [-signal.SIGKILL]
-    assert [path.name for path in checkpoint.complete(cut / "checkpoints")] == ["step_00000005"]
+    assert [path.name for path in step_folder.complete(cut / "checkpoints")] == ["step_00000005"]
     assert start(tmp_path, "cut,none,8", by=signal.SIGTERM) == [EXIT_INTERRUPTED]
-    assert checkpoint.complete(cut / "checkpoints")[-1].name == "step_00000009"
+    assert step_folder.complete(cut / "checkpoints")[-1].name == "step_00000009"
     toy.trainer(cut, toy.model("jepa", seed=5), **toy.LONG).fit()
     toy.trainer(whole, toy.model("jepa"), **toy.LONG).fit()
     assert toy.losses(cut) == toy.losses(whole) and validations(cut) == validations(whole)
@@ -59,7 +59,7 @@ def test_two_processes_train_as_one_and_go_on_exactly(tmp_path: Path) -> None:
         assert len(toy.losses(whole)) == 12
     ddp, fsdp = (tmp_path / f"{kind}_whole" for kind in ("ddp", "fsdp"))
     torch.testing.assert_close(torch.tensor(toy.losses(fsdp)), torch.tensor(toy.losses(ddp)), rtol=1e-3, atol=1e-4)
-    one, two = (checkpoint.load_model(checkpoint.complete(out / "checkpoints")[-1]) for out in (ddp, fsdp))
+    one, two = (step_folder.load_model(step_folder.complete(out / "checkpoints")[-1]) for out in (ddp, fsdp))
     assert one.keys() == two.keys()
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-2, atol=1e-3)

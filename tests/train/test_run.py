@@ -14,7 +14,7 @@ from maskedmod.errors import UserError
 from maskedmod.recipe.config import resolve
 from maskedmod.train.initial import match
 from maskedmod.train.run import train
-from maskedmod.zoo import step_folder as checkpoint
+from maskedmod.zoo import step_folder
 from tests.train import toy
 
 SMALL = [
@@ -52,7 +52,7 @@ def test_validation_draws_the_same_masks_every_time(tmp_path: Path, mask: list[s
 def test_goes_on_and_equals_a_whole_run(tmp_path: Path) -> None:
     whole = train(tree(tmp_path / "whole"))
     cut = train(tree(tmp_path / "cut"))
-    newest = checkpoint.complete(cut / "checkpoints")[-1]
+    newest = step_folder.complete(cut / "checkpoints")[-1]
     for file in newest.iterdir():
         file.unlink()
     newest.rmdir()  # as if it had been killed before its last checkpoint
@@ -79,7 +79,7 @@ def test_first_weights_of_another_run(tmp_path: Path, capsys: pytest.CaptureFixt
     second = train(tree(tmp_path / "second", f"init={first}", "train.steps=1", "train.lr=0.0", "head.width=32"))
     said = capsys.readouterr().err
     assert "tensors taken over" in said and "have another shape and stay as drawn" in said
-    old, new = (checkpoint.load_model(checkpoint.complete(run / "checkpoints")[-1]) for run in (first, second))
+    old, new = (step_folder.load_model(step_folder.complete(run / "checkpoints")[-1]) for run in (first, second))
     assert torch.equal(old["encoder.blocks.0.attn.qkv.weight"], new["encoder.blocks.0.attn.qkv.weight"])
 
 

@@ -18,7 +18,7 @@ from maskedmod.optimizers.lamb import Lamb
 from maskedmod.optimizers.lars import Lars
 from maskedmod.train.parallel import Parallel
 from maskedmod.train.stop import EXIT_INTERRUPTED, Interrupted
-from maskedmod.zoo import step_folder as checkpoint
+from maskedmod.zoo import step_folder
 from tests.train import toy
 
 
@@ -45,7 +45,7 @@ def test_resumed_run_gives_the_same_losses(tmp_path: Path, kind: str, accumulate
     assert (ended.step, ended.code) == (7, EXIT_INTERRUPTED)
     toy.trainer(tmp_path / "cut", toy.model(kind, seed=1), **changes).fit()
     assert toy.losses(tmp_path / "cut") == toy.losses(tmp_path / "whole")
-    whole, cut = (checkpoint.load_model(checkpoint.complete(tmp_path / name / "checkpoints")[-1]) for name in ("whole", "cut"))
+    whole, cut = (step_folder.load_model(step_folder.complete(tmp_path / name / "checkpoints")[-1]) for name in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
     validations = [[line for line in toy.lines(tmp_path / name) if "val_loss" in line] for name in ("whole", "cut")]
     assert validations[0] == validations[1] and [line["step"] for line in validations[0]] == [4, 8, 12]
@@ -204,7 +204,7 @@ def test_what_is_written(tmp_path: Path) -> None:
     validation = toy.lines(tmp_path)[-1]
     assert set(validation) == {"step", "val_loss", "val_main", "val_mean_baseline"} and validation["step"] == 10
     assert any((tmp_path / "tensorboard").iterdir()) and (tmp_path / "baseline.safetensors").exists()
-    assert [path.name for path in checkpoint.complete(tmp_path / "checkpoints")] == ["step_00000005", "step_00000010"]
+    assert [path.name for path in step_folder.complete(tmp_path / "checkpoints")] == ["step_00000005", "step_00000010"]
 
 
 def test_training_helps(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import maskedmod
 from maskedmod.cli import main
 from maskedmod.errors import UserError
 from maskedmod.support.compat import repair_torchaudio, repair_torchvision
-from maskedmod.zoo import step_folder as checkpoint
+from maskedmod.zoo import step_folder
 from maskedmod.zoo.convert import convert, push
 from maskedmod.zoo.verify import compare
 from tests.zoo.test_load import SETTINGS, fair_encoder, fair_whole, saved
@@ -33,7 +33,7 @@ def run_of(recipe: str, folder: Path, *words: str, preset: str = "tiny") -> Path
     with torch.no_grad():
         for parameter in loaded.model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-    checkpoint.save(folder / "checkpoints", loaded.model.state_dict(), {}, {"step": 5}, keep=1)
+    step_folder.save(folder / "checkpoints", loaded.model.state_dict(), {}, {"step": 5}, keep=1)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(loaded.tree))
     return folder
 

@@ -16,7 +16,7 @@ from torch import Tensor
 import maskedmod
 from maskedmod.errors import UserError
 from maskedmod.layers.positions import lattice, sincos
-from maskedmod.zoo import step_folder as checkpoint
+from maskedmod.zoo import step_folder
 from maskedmod.zoo.layouts.known import LAYOUTS
 from maskedmod.zoo.mapping import Rule, convert, patch_rows, unshuffle
 from tests.conftest import ROOT
@@ -252,7 +252,7 @@ def test_run_folder(tmp_path: Path) -> None:
     """A loaded model saved as a run, and loaded again from the run, the checkpoint folder and the file in it."""
     first = maskedmod.load(saved(tmp_path, fair_whole()), settings=SETTINGS)
     run = tmp_path / "run"
-    step = checkpoint.save(run / "checkpoints", first.model.state_dict(), {}, {"step": 5}, keep=1)
+    step = step_folder.save(run / "checkpoints", first.model.state_dict(), {}, {"step": 5}, keep=1)
     (run / "recipe.yaml").write_text(yaml.safe_dump(first.tree))
     for path in (run, step, step / "model.safetensors"):
         again = maskedmod.load(path)

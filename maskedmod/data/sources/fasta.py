@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -14,12 +13,15 @@ import numpy as np
 
 from maskedmod.core.modality import Modality, Record
 from maskedmod.data.fasta import FastaIndex, index_file, name_of
+from maskedmod.data.files import begins, files_at, parts_by_name
+from maskedmod.data.label_pattern import label_pattern
 from maskedmod.data.residue_labels import ResidueLabels
-from maskedmod.data.sources import VALIDATION, Records, Source, Split, split_by_share
+from maskedmod.data.sources import Records, Source, Split, split_by_share
 from maskedmod.errors import UserError
 
 PLAIN = (".fasta", ".fa", ".faa", ".fas", ".fsa", ".seq")
 ENDINGS = (*PLAIN, *(f"{ending}.gz" for ending in PLAIN))
+GROUPLESS = "expected a regular expression with a group in brackets, which is the label"
 
 
 class Fasta(Source):
@@ -50,7 +52,7 @@ class Fasta(Source):
             raise UserError("data.label and data.residues are two kinds of labels, and data.known belongs to data.residues")
         self.residues, self.known = residues, known
         self.path, self.val_path, self.val_pattern, self.val_fraction = path, val_path, val_pattern, val_fraction
-        self.label = None if label is None else expression(label)
+        self.label = None if label is None else label_pattern(label, GROUPLESS)
         self._splits: dict[Split, FastaRecords] | None = None
 
     def records(self, split: Split, modality: Modality) -> Records:
@@ -73,14 +75,8 @@ class Fasta(Source):
         files = find(self.path)
         if self.val_pattern is None and self.val_path is not None:
             return {"train": self._open(files), "val": self._open(find(self.val_path))}
-        train = [file for file in files if file.name.startswith("train")]
-        others = [[file for file in files if file.name.startswith(name)] for name in VALIDATION] if train else []
-        val = next((found for found in others if found), [])
-        if val and self.val_pattern is None:
-            unused = [file.name for file in files if file not in train and file not in val]
-            if unused:
-                self.note(f"{self.path}: files not used: {', '.join(unused[:8])}")
-            return {"train": self._open(train), "val": self._open(val)}
+        if self.val_pattern is None and (parts := parts_by_name(files, begins, self.path, self.note)):
+            return {split: self._open(found) for split, found in parts.items()}
         whole = self._open(files)
         if self.val_pattern is None:
             train_rows, val_rows = split_by_share(
@@ -164,23 +160,8 @@ class FastaRecords(Sequence[Record]):
 
 def find(path: str) -> list[Path]:
     """Files of a path, glob or folder, sorted by name."""
-    where = Path(path)
-    if where.is_dir():
-        found = sorted(file for file in where.rglob("*") if file.name.lower().endswith(ENDINGS))
-    else:
-        found = [where] if where.is_file() else sorted(Path(name) for name in glob.glob(path, recursive=True))
+    found = files_at(path, lambda file: file.name.lower().endswith(ENDINGS))
     if not found:
-        what = f"has no file ending in {', '.join(PLAIN)} or these with .gz" if where.is_dir() else "does not exist"
+        what = f"has no file ending in {', '.join(PLAIN)} or these with .gz" if Path(path).is_dir() else "does not exist"
         raise UserError(f"data path {path} {what}; expected a FASTA file, a glob or a folder of such")
     return found
-
-
-def expression(text: str) -> re.Pattern[str]:
-    """``data.label`` as a pattern with a group. UserError for what is none."""
-    try:
-        pattern = re.compile(text)
-    except re.error as error:
-        raise UserError(f"data.label={text!r} is no regular expression: {error}") from None
-    if pattern.groups < 1:
-        raise UserError(f"data.label={text!r}: expected a regular expression with a group in brackets, which is the label")
-    return pattern

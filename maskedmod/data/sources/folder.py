@@ -13,11 +13,14 @@ from typing import Any
 
 from maskedmod.core.modality import Modality, Record
 from maskedmod.data.columns import label_column
+from maskedmod.data.label_pattern import label_pattern
 from maskedmod.data.sources import VALIDATION, Records, Source, Split, expanded, split_by_hash
 from maskedmod.errors import UserError
 
 OTHERS = {".h5": "hdf5", ".hdf5": "hdf5", ".parquet": "parquet", ".csv": "csv", ".sdf": "sdf"}
 """Endings that other readers are for."""
+ACCEPTED = "folder, none, FILE.csv"
+"""What ``label`` may be beside a regular expression."""
 
 
 class Folder(Source):
@@ -160,7 +163,10 @@ class FileRecords(Sequence[Record]):
 def _label(text: str, root: Path) -> str | re.Pattern[str] | dict[str, str]:
     if text in ("folder", "none"):
         return text
-    return _listed(root / text) if text.endswith(".csv") else _expression(text)
+    if text.endswith(".csv"):
+        return _listed(root / text)
+    groupless = f"accepted are {ACCEPTED}, or a regular expression with a group in brackets"
+    return label_pattern(text, groupless, f"; also accepted: {ACCEPTED}")
 
 
 def _listed(path: Path) -> dict[str, str]:
@@ -175,14 +181,3 @@ def _listed(path: Path) -> dict[str, str]:
     if not names or labels is None:
         raise UserError(f"{path}: expected a column of file names and one of labels; it has {', '.join(columns) or 'no row'}")
     return {row[names[0]]: row[labels] for row in rows}
-
-
-def _expression(text: str) -> re.Pattern[str]:
-    try:
-        pattern = re.compile(text)
-    except re.error as error:
-        raise UserError(f"data.label={text!r} is no regular expression: {error}; also accepted: folder, none, FILE.csv") from None
-    if pattern.groups < 1:
-        accepted = "folder, none, FILE.csv, or a regular expression with a group in brackets"
-        raise UserError(f"data.label={text!r}: accepted are {accepted}")
-    return pattern

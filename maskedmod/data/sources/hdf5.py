@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Sequence
@@ -13,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from maskedmod.core.modality import Modality, Record
-from maskedmod.data.sources import VALIDATION, Records, Source, Split, expanded, split_by_hash
+from maskedmod.data.files import files_at, parts_by_name
+from maskedmod.data.sources import Records, Source, Split, expanded, split_by_hash
 from maskedmod.errors import UserError
 from maskedmod.support.compat import require
 
@@ -59,12 +59,8 @@ class Hdf5(Source):
         files = _files(self.path)
         if self.val_path is not None:
             return {"train": self._open(files), "val": self._open(_files(self.val_path))}
-        train = [file for file in files if _holds(file, "train")]
-        others = [[file for file in files if _holds(file, word) and file not in train] for word in VALIDATION] if train else []
-        if val := next((found for found in others if found), []):
-            if unused := [file.name for file in files if file not in train and file not in val]:
-                self.note(f"{self.path}: files not used: {', '.join(unused[:8])}")
-            return {"train": self._open(train), "val": self._open(val)}
+        if parts := parts_by_name(files, _holds, self.path, self.note):
+            return {split: self._open(found) for split, found in parts.items()}
         rows = self._open(files)
         kept, held = split_by_hash([rows.name(i) for i in range(len(rows))], self.val_fraction)
         return {"train": rows.subset(kept), "val": rows.subset(held)}
@@ -182,11 +178,7 @@ def _holds(path: Path, word: str) -> bool:
 
 def _files(path: str) -> list[Path]:
     """Files of a path, a glob or a folder, sorted. UserError when there is none."""
-    place = Path(path)
-    if place.is_dir():
-        found = [file for file in place.rglob("*") if file.suffix.lower() in ENDINGS and not file.name.startswith(".")]
-    else:
-        found = [place] if place.is_file() else [Path(name) for name in glob.glob(path, recursive=True)]
+    found = files_at(path, lambda file: file.suffix.lower() in ENDINGS and not file.name.startswith("."))
     if not found:
         raise UserError(f"{path}: no HDF5 file; expected a file, a glob or a folder with {', '.join(ENDINGS)} files")
-    return sorted(found)
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import glob
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -16,7 +15,8 @@ import numpy as np
 
 from maskedmod.core.modality import Modality, Record
 from maskedmod.data.columns import cell, label_column, signal_column
-from maskedmod.data.sources import VALIDATION, Records, Source, Split, expanded, split_by_hash
+from maskedmod.data.files import begins, files_at, parts_by_name
+from maskedmod.data.sources import Records, Source, Split, expanded, split_by_hash
 from maskedmod.errors import UserError
 from maskedmod.support.compat import require
 
@@ -63,14 +63,8 @@ class Parquet(Source):
         files = _files(self.path)
         if self.val_path is not None:
             return {"train": self._open(files, modality), "val": self._open(_files(self.val_path), modality)}
-        train = [f for f in files if f.name.startswith("train")]
-        others = [[f for f in files if f.name.startswith(name)] for name in VALIDATION] if train else []
-        val = next((found for found in others if found), [])
-        if val:
-            unused = [f.name for f in files if f not in train and f not in val]
-            if unused:
-                self.note(f"{self.path}: files not used: {', '.join(unused[:8])}")
-            return {"train": self._open(train, modality), "val": self._open(val, modality)}
+        if parts := parts_by_name(files, begins, self.path, self.note):
+            return {split: self._open(found, modality) for split, found in parts.items()}
         rows = self._open(files, modality)
         train_rows, val_rows = split_by_hash([rows.name(i) for i in range(len(rows))], self.val_fraction)
         return {"train": rows.subset(train_rows), "val": rows.subset(val_rows)}
@@ -167,15 +161,9 @@ class RowRecords(Sequence[Record]):
 
 def _files(path: str) -> list[Path]:
     """Files of a path, glob or folder, sorted by name."""
-    where = Path(path)
-    if where.is_dir():
-        found = sorted(where.rglob("*.parquet"))
-    elif where.is_file():
-        found = [where]
-    else:
-        found = sorted(Path(name) for name in glob.glob(path, recursive=True))
+    found = files_at(path, lambda file: file.match("*.parquet"))
     if not found:
-        what = "has no file ending in .parquet" if where.is_dir() else "does not exist"
+        what = "has no file ending in .parquet" if Path(path).is_dir() else "does not exist"
         raise UserError(f"data path {path} {what}; expected a .parquet file, a glob or a folder of such")
     return found
 

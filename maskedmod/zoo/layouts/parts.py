@@ -12,7 +12,7 @@ from torch import Tensor
 
 from maskedmod.errors import UserError
 from maskedmod.layers.positions import lattice, sincos
-from maskedmod.zoo.mapping import Rule, flat, patch_rows
+from maskedmod.zoo.mapping import INNER, Rule, flat, patch_rows
 from maskedmod.zoo.settings import grid_of, heads_of
 
 Weights = Mapping[str, Tensor]
@@ -20,6 +20,8 @@ Tree = dict[str, Any]
 
 COMPUTED = "equals the sine-cosine table that is computed"
 INDEX = "a constant index that follows from the grid"
+NO_DECODER = "the file holds the encoder alone, the decoder is not trained"
+NO_HEAD = "the file holds the encoder alone, the head is not trained"
 
 HF_IMAGE_CONFIG = {
     "image_size": "image_size",
@@ -134,7 +136,7 @@ def linear_rules(at: str, to: str) -> list[Rule]:
 def block_rules(at: str, to: str) -> list[Rule]:
     """Blocks in the way of timm and FAIR, with BEiT's separate biases and layer scale."""
     return [
-        Rule(rf"{at}\.(\d+)\.((?:norm[12]|attn\.qkv|attn\.proj|mlp\.fc[12])\.(?:weight|bias))", rf"{to}.\1.\2"),
+        Rule(rf"{at}\.(\d+)\.{INNER}", rf"{to}.\1.\2"),
         Rule(rf"{at}\.(\d+)\.attn\.([qv]_bias)", rf"{to}.\1.attn.\2"),
         Rule(rf"{at}\.(\d+)\.gamma_([12])", rf"{to}.\1.scale\2.gamma"),
     ]

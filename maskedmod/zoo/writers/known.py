@@ -8,9 +8,9 @@ from typing import Any
 from maskedmod.errors import UserError, unknown
 from maskedmod.recipe.layering import chosen
 from maskedmod.zoo.loaded import Loaded
-from maskedmod.zoo.writers.graph import networks as graphs
+from maskedmod.zoo.writers.graph import graph_mae, pretrain_gnns
 from maskedmod.zoo.writers.image import jepa, mae, masked_inside
-from maskedmod.zoo.writers.points import clouds as points
+from maskedmod.zoo.writers.points import point_m2ae, point_mae
 from maskedmod.zoo.writers.sequence import esm, molformer, text
 from maskedmod.zoo.writing import Written
 
@@ -31,10 +31,10 @@ WRITERS: dict[str, Callable[[Loaded, int], Written]] = {
     "hf_bert": text.hf_bert,
     "molformer": molformer.molformer,
     "ibm_molformer": molformer.ibm_molformer,
-    "point_mae": points.point_mae,
-    "point_m2ae": points.point_m2ae,
-    "pretrain_gnns": graphs.pretrain_gnns,
-    "graph_mae": graphs.graph_mae,
+    "point_mae": point_mae.point_mae,
+    "point_m2ae": point_m2ae.point_m2ae,
+    "pretrain_gnns": pretrain_gnns.pretrain_gnns,
+    "graph_mae": graph_mae.graph_mae,
 }
 AUTHORS: dict[tuple[str | None, str | None], str] = {
     ("points", "transformer"): "point_mae", ("points", "point_pyramid"): "point_m2ae",

@@ -30,7 +30,7 @@ from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
 from maskedmod.recipe.file import dump
 from maskedmod.train.folder import write
-from maskedmod.zoo import step_folder as checkpoint
+from maskedmod.zoo import step_folder
 from maskedmod.zoo.load import Checkpoints
 from tests.zoo.test_load import saved
 
@@ -98,7 +98,7 @@ def tokenizer_run(folder: Path) -> Path:
     """A run of the tokenizer as it begins."""
     tree = resolve(["recipe=vq_kd", *QUICK, *SMALL, *IMAGENET])
     model = build_model(tree, checkpoints=Checkpoints())
-    checkpoint.save(folder / "checkpoints", model.state_dict(), {}, {"step": 1}, keep=1)
+    step_folder.save(folder / "checkpoints", model.state_dict(), {}, {"step": 1}, keep=1)
     write(folder / "recipe.yaml", dump(tree))
     return folder
 

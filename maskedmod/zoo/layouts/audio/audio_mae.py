@@ -11,7 +11,7 @@ from typing import Any
 from maskedmod.errors import UserError
 from maskedmod.zoo.layouts.image import fair_mae
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "audio_mae"
 SETTINGS: dict[str, Any] = {
@@ -61,7 +61,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
 
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
-    to = f"{fair_mae.HEAD}.blocks"
+    to = f"{HEAD}.blocks"
     return [
         Rule(r"decoder_blocks\.(\d+)\.attn\.tau", rf"{to}.\1.attn.tau"),
         Rule(r"decoder_blocks\.(\d+)\.attn\.meta_mlp\.fc1\.(weight|bias)", rf"{to}.\1.attn.bias_in.\2"),

@@ -7,7 +7,7 @@ from typing import Any
 from maskedmod.errors import UserError
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule, flat
+from maskedmod.zoo.mapping import HEAD, Rule, flat
 
 NAME = "graph_mae"
 SETTINGS: dict[str, Any] = {
@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {
 }
 CONFIG = {"feat_drop": "in_drop"}
 
-HEAD, LATENT = "objectives.main.head", "objectives.latent"
+LATENT = "objectives.latent"
 GAT, GIN = r"encoder\.gat_layers\.(\d+)", r"encoder\.layers\.(\d+)"
 PROJECT = r"(?:fc|lin_src)\.weight"
 SHARED = "the network's own activation, which no layer uses"

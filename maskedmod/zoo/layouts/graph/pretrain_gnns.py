@@ -7,7 +7,7 @@ from typing import Any
 
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import STATISTICS, Rule
 
 NAME = "pretrain_gnns"
 SETTINGS: dict[str, Any] = {"ratio": 0.15, "jump": "last"}
@@ -49,9 +49,7 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
         Rule(rf"{LAYER}\.mlp\.([02]\.(?:weight|bias))", r"encoder.layers.\1.gin.mlp.\2"),
         Rule(rf"{LAYER}\.edge_embedding1\.weight", r"encoder.layers.\1.gin.tables.0"),
         Rule(rf"{LAYER}\.edge_embedding2\.weight", r"encoder.layers.\1.gin.tables.1"),
-        Rule(
-            rf"{AT}batch_norms\.(\d+)\.(weight|bias|running_mean|running_var|num_batches_tracked)", r"encoder.layers.\1.norm.\2"
-        ),
+        Rule(rf"{AT}batch_norms\.(\d+)\.{STATISTICS}", r"encoder.layers.\1.norm.\2"),
         Rule(r"graph_pred_linear\.(?:weight|bias)", unneeded="the classifier of a task"),
     ]
     for name, objective in ((ATOMS, "main"), (BONDS, "bonds")):
@@ -62,4 +60,4 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
 def untrained(weights: Weights) -> dict[str, str]:
     if parts.has(weights, rf"{ATOMS}\.weight"):
         return {}
-    return {HEAD.format("main"): "the file holds the encoder alone, the head is not trained"}
+    return {HEAD.format("main"): parts.NO_HEAD}

@@ -6,7 +6,7 @@ from typing import Any
 
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "beit"
 SETTINGS: dict[str, Any] = {
@@ -51,7 +51,7 @@ def encoder_tree(weights: Weights, settings: Tree) -> tuple[Tree, int]:
 
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
-    return [*parts.beit_rules(AT), *parts.linear_rules(rf"{AT}lm_head", "objectives.main.head.pred")]
+    return [*parts.beit_rules(AT), *parts.linear_rules(rf"{AT}lm_head", f"{HEAD}.pred")]
 
 
 def untrained(weights: Weights) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.image import beit
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule, copies
+from maskedmod.zoo.mapping import HEAD, Rule, copies
 
 NAME = "data2vec_vision"
 SETTINGS: dict[str, Any] = {
@@ -58,7 +58,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
 
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
-    student = [*parts.beit_rules(beit.AT), *parts.linear_rules(rf"{beit.AT}lm_head", "objectives.main.head.pred")]
+    student = [*parts.beit_rules(beit.AT), *parts.linear_rules(rf"{beit.AT}lm_head", f"{HEAD}.pred")]
     if not parts.has(weights, rf"{EMA}.*"):
         return copies(student, "encoder.", "teacher.encoder.")
     head = Rule(rf"{EMA}lm_head\.(?:weight|bias)", unneeded="the teacher's own head: targets are outputs of its blocks")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 from maskedmod.zoo.settings import heads_of
 
 NAME = "fair_mae"
@@ -22,7 +23,6 @@ SETTINGS: dict[str, Any] = {
 }
 CONFIG: dict[str, str] = {}
 
-HEAD = "objectives.main.head"
 PATCH, BLOCKS, FC1 = r"patch_embed\.proj\.weight", r"blocks\.(\d+)\..*", r"blocks\.0\.mlp\.fc1\.weight"
 FOREIGN = ("reg_token", "norm_pre.", "fc_norm.", "rel_pos_bias.", "head.", "blocks.0.ls1.")
 """Other Vision Transformers have these beside the same keys."""
@@ -55,14 +55,8 @@ def mae_tree(weights: Weights, modality: Tree, grid: tuple[int, int], settings: 
             "positions": parts.table_kind(weights["decoder_pos_embed"], grid),
         }
     positions = parts.table_kind(weights["pos_embed"], grid)
-    return {
-        "modality": modality,
-        "mask": {"random": {"ratio": settings["mask_ratio"]}},
-        "encoder": {"transformer": {**encoder, "sees": "visible", "positions": positions}},
-        "target": {"raw": {"norm": "patch" if settings["norm_pix_loss"] else "none"}},
-        "head": {"mae_decoder": {**head, "eps": settings["eps"]}},
-        "loss": {"regression": {"kind": "mse"}},
-    }
+    encoder.update(sees="visible", positions=positions)
+    return trees.mae(modality, encoder, {**head, "eps": settings["eps"]}, settings)
 
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
@@ -98,4 +92,4 @@ def mae_rules(weights: Weights, tree: Tree) -> list[Rule]:
 def untrained(weights: Weights) -> dict[str, str]:
     if "decoder_embed.weight" in weights:
         return {}
-    return {f"{HEAD}.": "the file holds the encoder alone, the decoder is not trained"}
+    return {f"{HEAD}.": parts.NO_DECODER}

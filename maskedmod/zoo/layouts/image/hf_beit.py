@@ -7,7 +7,7 @@ from typing import Any
 
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "hf_beit"
 SETTINGS: dict[str, Any] = {
@@ -77,14 +77,14 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
         Rule(rf"{SHARED}_index", unneeded=parts.INDEX),
         Rule(rf"{AT}pooler\.layernorm\.(?:weight|bias)", unneeded="the norm of the pooled output for classifiers"),
         *parts.linear_rules("layernorm", "encoder.norm"),
-        *parts.linear_rules("lm_head", "objectives.main.head.pred"),
+        *parts.linear_rules("lm_head", f"{HEAD}.pred"),
     ]
 
 
 def untrained(weights: Weights) -> dict[str, str]:
     out = {}
     if "lm_head.weight" not in weights:
-        out["objectives.main.head."] = "the file holds the encoder alone; a linear head on raw patches stands in"
+        out[f"{HEAD}."] = "the file holds the encoder alone; a linear head on raw patches stands in"
     if not parts.has(weights, rf"{AT}embeddings\.mask_token"):
         out["encoder.mask_token"] = "the file was saved without mask token"
     return out

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 from maskedmod.zoo.settings import heads_of
 
 NAME = "hf_clip"
@@ -69,14 +70,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
         "embed_norm": True,
         "final_norm": bool(settings["post_norm"]),
     }
-    return {
-        "modality": modality,
-        "mask": {"random": {"ratio": settings["mask_ratio"]}},
-        "encoder": {"transformer": encoder},
-        "target": {"raw": {"norm": "patch"}},
-        "head": {"mae_decoder": {}},
-        "loss": {"regression": {"kind": "mse"}},
-    }
+    return trees.mae(modality, encoder, {}, settings)
 
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
@@ -115,4 +109,4 @@ def _class_token(weights: Weights, eps: float) -> Any:
 
 
 def untrained(weights: Weights) -> dict[str, str]:
-    return {"objectives.main.head.": "the file holds the encoder alone, the decoder is not trained"}
+    return {f"{HEAD}.": parts.NO_DECODER}

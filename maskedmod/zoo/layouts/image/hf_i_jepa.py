@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.image.hf_vit_mae import FC1
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule, copies
+from maskedmod.zoo.mapping import HEAD, Rule, copies
 
 NAME = "hf_i_jepa"
 SETTINGS: dict[str, Any] = {
@@ -36,15 +37,8 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     modality, grid = parts.image(weights, PATCH, table.shape[1], settings)
     encoder = parts.transformer(weights, PATCH, rf"{LAYERS}\.(\d+)\..*", rf"{LAYERS}\.0\.{FC1}", settings)
     encoder.update(sees="visible", positions=parts.table_kind(table, grid), classes=0, activation=settings["activation"])
-    return {
-        "modality": modality,
-        "mask": {"multi_block": {"least": settings["min_keep"]}},
-        "encoder": {"transformer": encoder},
-        "teacher": {"ema": {"momentum": {"start": 0.996, "end": 1.0}}},
-        "target": {"feature": {"norm": "layer"}},
-        "head": {"mae_decoder": {"depth": 12, "width": 384, "heads": 16, "eps": settings["eps"]}},
-        "loss": {"regression": {"kind": "smooth_l1"}},
-    }
+    head = {"depth": 12, "width": 384, "heads": 16, "eps": settings["eps"]}
+    return trees.i_jepa(modality, encoder, head, settings)
 
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
@@ -60,4 +54,4 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
 
 
 def untrained(weights: Weights) -> dict[str, str]:
-    return {"objectives.main.head.": "the file holds the encoder alone, the predictor is not trained"}
+    return {f"{HEAD}.": "the file holds the encoder alone, the predictor is not trained"}

@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 from maskedmod.zoo.settings import heads_of
 
 NAME = "hf_vit"
@@ -29,7 +30,6 @@ TABLE, CLASS = rf"{AT}embeddings\.position_embeddings", rf"{AT}embeddings\.cls_t
 REGISTERS = rf"{AT}embeddings\.register_tokens"
 FC1 = rf"{LAYERS}\.0\.(?:mlp\.fc1|mlp\.weights_in|intermediate\.dense)\.weight"
 FC2 = rf"{LAYERS}\.0\.(?:mlp\.fc2|mlp\.weights_out|output\.dense)\.weight"
-HEAD = "objectives.main.head"
 
 
 def matches(weights: Weights) -> bool:
@@ -53,14 +53,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
         "layer_scale": 1.0 if parts.has(weights, rf"{LAYERS}\.0\.layer_scale1\.lambda1") else None,
         "registers": parts.tensor(weights, REGISTERS).shape[1] if parts.has(weights, REGISTERS) else 0,
     }
-    return {
-        "modality": modality,
-        "mask": {"random": {"ratio": settings["mask_ratio"]}},
-        "encoder": {"transformer": encoder},
-        "target": {"raw": {"norm": "patch"}},
-        "head": {"mae_decoder": {"eps": settings["eps"]}},
-        "loss": {"regression": {"kind": "mse"}},
-    }
+    return trees.mae(modality, encoder, {"eps": settings["eps"]}, settings)
 
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
@@ -83,4 +76,4 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
 
 
 def untrained(weights: Weights) -> dict[str, str]:
-    return {f"{HEAD}.": "the file holds the encoder alone, the decoder is not trained"}
+    return {f"{HEAD}.": parts.NO_DECODER}

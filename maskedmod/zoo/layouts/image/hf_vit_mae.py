@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 from maskedmod.zoo.settings import heads_of
 
 NAME = "hf_vit_mae"
@@ -22,18 +23,12 @@ SETTINGS: dict[str, Any] = {
     "activation": "gelu",
 }
 CONFIG = {
-    "image_size": "image_size",
-    "mean": "image_mean",
-    "std": "image_std",
-    "heads": "num_attention_heads",
+    **parts.HF_IMAGE_CONFIG,
     "decoder_heads": "decoder_num_attention_heads",
     "mask_ratio": "mask_ratio",
     "norm_pix_loss": "norm_pix_loss",
-    "eps": "layer_norm_eps",
-    "activation": "hidden_act",
 }
 
-HEAD = "objectives.main.head"
 LAYERS = r"(?:vit\.)?(?:encoder\.layer|layers)"
 DECODER_LAYERS = r"decoder\.decoder_(?:layers|encoder\.layer)"
 """The second form is what ``save_pretrained`` of version 5 writes, renaming every ``layers``."""
@@ -66,14 +61,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
             "positions": parts.table_kind(parts.tensor(weights, DECODER_TABLE), grid),
             "eps": settings["eps"],
         }
-    return {
-        "modality": modality,
-        "mask": {"random": {"ratio": settings["mask_ratio"]}},
-        "encoder": {"transformer": encoder},
-        "target": {"raw": {"norm": "patch" if settings["norm_pix_loss"] else "none"}},
-        "head": {"mae_decoder": head},
-        "loss": {"regression": {"kind": "mse"}},
-    }
+    return trees.mae(modality, encoder, head, settings)
 
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
@@ -102,4 +90,4 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
 def untrained(weights: Weights) -> dict[str, str]:
     if "decoder.decoder_embed.weight" in weights:
         return {}
-    return {f"{HEAD}.": "the file holds the encoder alone, the decoder is not trained"}
+    return {f"{HEAD}.": parts.NO_DECODER}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.image.hf_vit_mae import FC1, LAYERS, PATCH, TABLE
+from maskedmod.zoo.layouts.image.simmim import head_rules
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule, unshuffle
+from maskedmod.zoo.mapping import Rule
 
 NAME = "hf_vit_mim"
 SETTINGS: dict[str, Any] = {
@@ -34,20 +36,11 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     biased = parts.has(weights, rf"{LAYERS}\.0\.attention\.(?:q_proj|attention\.query)\.bias")
     encoder.update(sees="mask_token", positions="learned", activation=settings["activation"])
     encoder["qkv_bias"] = "all" if biased else "none"
-    unit = (settings["mask_patch_size"] or 2 * kernel.shape[2]) // kernel.shape[2]
-    return {
-        "modality": modality,
-        "mask": {"random": {"ratio": settings["mask_ratio"], "count": "mask_ceil", "unit": unit}},
-        "encoder": {"transformer": encoder},
-        "target": {"raw": {"norm": "none"}},
-        "head": {"linear": {}},
-        "loss": {"regression": {"kind": "l1"}},
-    }
+    return trees.simmim(modality, encoder, kernel.shape[2], settings)
 
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
-    vit, kernel = r"(?:vit\.)?", parts.tensor(weights, PATCH)
-    order = unshuffle(kernel.shape[1], (kernel.shape[2], kernel.shape[3]))
+    vit = r"(?:vit\.)?"
     return [
         parts.class_rule(rf"{vit}embeddings\.cls_token", parts.tensor(weights, TABLE)),
         parts.mask_token_rule(rf"{vit}embeddings\.mask_token"),
@@ -55,8 +48,7 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
         *parts.patch_rules(rf"{vit}embeddings\.patch_embeddings\.projection"),
         *parts.hf_block_rules(LAYERS, "encoder.blocks"),
         *parts.linear_rules(rf"{vit}layernorm", "encoder.norm"),
-        Rule(r"decoder\.0\.weight", "objectives.main.head.pred.weight", order),
-        Rule(r"decoder\.0\.bias", "objectives.main.head.pred.bias", order),
+        *head_rules(parts.tensor(weights, PATCH)),
     ]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "i_jepa"
 SETTINGS: dict[str, Any] = {
@@ -20,7 +21,6 @@ SETTINGS: dict[str, Any] = {
 }
 CONFIG: dict[str, str] = {}
 
-HEAD = "objectives.main.head"
 PATCH, BLOCKS = r"encoder\.patch_embed\.proj\.weight", r"encoder\.blocks\.(\d+)\..*"
 FC1, PREDICTOR_FC1 = r"encoder\.blocks\.0\.mlp\.fc1\.weight", r"predictor\.predictor_blocks\.0\.mlp\.fc1\.weight"
 
@@ -43,15 +43,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
         "eps": settings["eps"],
     }
     encoder.update(sees="visible", positions=parts.table_kind(table, grid), classes=0)
-    return {
-        "modality": modality,
-        "mask": {"multi_block": {"least": settings["min_keep"]}},
-        "encoder": {"transformer": encoder},
-        "teacher": {"ema": {"momentum": {"start": 0.996, "end": 1.0}}},
-        "target": {"feature": {"norm": "layer"}},
-        "head": {"mae_decoder": head},
-        "loss": {"regression": {"kind": "smooth_l1"}},
-    }
+    return trees.i_jepa(modality, encoder, head, settings)
 
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule, unshuffle
+from maskedmod.zoo.mapping import HEAD, Rule, unshuffle
 
 NAME = "simmim"
 SETTINGS: dict[str, Any] = {
@@ -33,26 +36,22 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     patch = (kernel.shape[2], kernel.shape[3])
     modality, _ = parts.image(weights, PATCH, parts.relative_tokens(weights[BIAS], patch, settings["image_size"]), settings)
     encoder = parts.transformer(weights, PATCH, BLOCKS, FC1, {**settings, "heads": weights[BIAS].shape[1]})
-    unit = (settings["mask_patch_size"] or 2 * patch[0]) // patch[0]
-    return {
-        "modality": modality,
-        "mask": {"random": {"ratio": settings["mask_ratio"], "count": "mask_ceil", "unit": unit}},
-        "encoder": {"transformer": {**encoder, **parts.beit_options(weights, r"encoder\.", "encoder.norm.weight" in weights)}},
-        "target": {"raw": {"norm": "none"}},
-        "head": {"linear": {}},
-        "loss": {"regression": {"kind": "l1"}},
-    }
+    encoder.update(parts.beit_options(weights, r"encoder\.", "encoder.norm.weight" in weights))
+    return trees.simmim(modality, encoder, patch[0], settings)
 
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
-    kernel = parts.tensor(weights, PATCH)
-    order = unshuffle(kernel.shape[1], (kernel.shape[2], kernel.shape[3]))
     return [
         *parts.beit_rules(r"encoder\."),
         Rule(r"encoder\.fc_norm\.(?:weight|bias)", unneeded="the norm of the classifier, not used in pre-training"),
-        Rule(r"decoder\.0\.weight", "objectives.main.head.pred.weight", order),
-        Rule(r"decoder\.0\.bias", "objectives.main.head.pred.bias", order),
+        *head_rules(parts.tensor(weights, PATCH)),
     ]
+
+
+def head_rules(kernel: Tensor) -> list[Rule]:
+    """The head is a 1x1 convolution with pixel shuffle; ``kernel``: of the patch convolution."""
+    order = unshuffle(kernel.shape[1], (kernel.shape[2], kernel.shape[3]))
+    return [Rule(rf"decoder\.0\.{end}", f"{HEAD}.pred.{end}", order) for end in ("weight", "bias")]
 
 
 def untrained(weights: Weights) -> dict[str, str]:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from maskedmod.errors import UserError
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "timm_vit"
 SETTINGS: dict[str, Any] = {
@@ -58,14 +59,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
         "embed_norm": "norm_pre.weight" in weights,
         "final_norm": "norm.weight" in weights,
     }
-    return {
-        "modality": modality,
-        "mask": {"random": {"ratio": settings["mask_ratio"]}},
-        "encoder": {"transformer": encoder},
-        "target": {"raw": {"norm": "patch"}},
-        "head": {"mae_decoder": {}},
-        "loss": {"regression": {"kind": "mse"}},
-    }
+    return trees.mae(modality, encoder, {}, settings)
 
 
 def _places(weights: Weights) -> int:
@@ -112,4 +106,4 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
 
 
 def untrained(weights: Weights) -> dict[str, str]:
-    return {"objectives.main.head.": "the file holds the encoder alone, the decoder is not trained"}
+    return {f"{HEAD}.": parts.NO_DECODER}

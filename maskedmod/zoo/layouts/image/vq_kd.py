@@ -6,7 +6,7 @@ from typing import Any
 
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 from maskedmod.zoo.settings import heads_of
 
 NAME = "vq_kd"
@@ -69,4 +69,4 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
 
 
 def untrained(weights: Weights) -> dict[str, str]:
-    return {"objectives.main.head.": "codes need no head; a linear one on pixels stands in"}
+    return {f"{HEAD}.": "codes need no head; a linear one on pixels stands in"}

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.layouts.points.parts import point_rules, pointnet_rules
+from maskedmod.zoo.mapping import HEAD, INNER, STATISTICS, Rule
 
 NAME = "point_m2ae"
 SETTINGS: dict[str, Any] = {
@@ -22,7 +23,6 @@ SETTINGS: dict[str, Any] = {
 CONFIG: dict[str, str] = {}
 
 AT = r"(?:base_model\.)?"
-HEAD = "objectives.main.head"
 NOT_READ = "the norm of a level that pre-training does not read, left as it was at the start"
 
 
@@ -64,11 +64,11 @@ def _numbered(weights: Weights, pattern: str, number: int) -> Tensor:
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
     encoder = rf"{AT}h_encoder\."
     return [
-        *_pool_rules(rf"{encoder}token_embed\.0", "encoder.embed"),
+        *pointnet_rules(rf"{encoder}token_embed\.0", "encoder.embed"),
         *(
             rule
             for i in range(1, parts.depth(weights, rf"{encoder}token_embed\.(\d+)\..*"))
-            for rule in _pool_rules(rf"{encoder}token_embed\.{i}", f"encoder.merges.{i - 1}")
+            for rule in pointnet_rules(rf"{encoder}token_embed\.{i}", f"encoder.merges.{i - 1}")
         ),
         *_position_rules(rf"{encoder}encoder_pos_embeds", "encoder.positions"),
         *_block_rules(rf"{encoder}encoder_blocks", "encoder.stages"),
@@ -79,7 +79,7 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
         *_block_rules(rf"{AT}h_decoder", f"{HEAD}.stages"),
         *_propagation_rules(rf"{AT}token_prop", f"{HEAD}.ups"),
         *parts.linear_rules(rf"{AT}decoder_norm", f"{HEAD}.norm"),
-        *_point_rules(rf"{AT}rec_head", f"{HEAD}.pred"),
+        *point_rules(rf"{AT}rec_head", f"{HEAD}.pred"),
     ]
 
 
@@ -87,46 +87,23 @@ def untrained(weights: Weights) -> dict[str, str]:
     return {}
 
 
-NORM = "weight|bias|running_mean|running_var|num_batches_tracked"
-
-
-def _point_rules(at: str, to: str) -> list[Rule]:
-    """A convolution of width 1 is a linear map."""
-    return [Rule(rf"{at}\.weight", f"{to}.weight", lambda x: x.squeeze(-1)), Rule(rf"{at}\.bias", f"{to}.bias")]
-
-
-def _norm_rule(at: str, to: str) -> Rule:
-    return Rule(rf"{at}\.({NORM})", rf"{to}.\1")
-
-
-def _pool_rules(at: str, to: str) -> list[Rule]:
-    """The mini-PointNet."""
-    out: list[Rule] = []
-    for number, stage in enumerate(("first_conv", "second_conv")):
-        out += _point_rules(rf"{at}\.{stage}\.0", f"{to}.conv{2 * number + 1}")
-        out.append(_norm_rule(rf"{at}\.{stage}\.1", f"{to}.norm{number + 1}"))
-        out += _point_rules(rf"{at}\.{stage}\.3", f"{to}.conv{2 * number + 2}")
-    return out
-
-
 def _position_rules(at: str, to: str) -> list[Rule]:
     return [Rule(rf"{at}\.(\d+)\.{old}\.(weight|bias)", rf"{to}.\1.{new}.\2") for old, new in ((0, "fc1"), (2, "fc2"))]
 
 
 def _block_rules(at: str, to: str) -> list[Rule]:
-    inner = r"((?:norm[12]|attn\.qkv|attn\.proj|mlp\.fc[12])\.(?:weight|bias))"
-    return [Rule(rf"{at}\.(\d+)\.blocks\.(\d+)\.{inner}", rf"{to}.\1.\2.\3")]
+    return [Rule(rf"{at}\.(\d+)\.blocks\.(\d+)\.{INNER}", rf"{to}.\1.\2.\3")]
 
 
 def _propagation_rules(at: str, to: str) -> list[Rule]:
     """The same per step and residual layer, whose numbers stand in both names."""
     residual, ours = rf"{at}\.(\d+)\.extraction\.operation\.(\d+)", rf"{to}.\1.residual.\2"
-    out = [*_point_rules(rf"{at}\.(\d+)\.fuse\.net\.0", rf"{to}.\1.fuse"), _numbered_norm(at)]
+    out = [*point_rules(rf"{at}\.(\d+)\.fuse\.net\.0", rf"{to}.\1.fuse"), _numbered_norm(at)]
     for number in (1, 2):
-        out += _point_rules(rf"{residual}\.net{number}\.0", rf"{ours}.fc{number}")
-        out.append(Rule(rf"{residual}\.net{number}\.1\.({NORM})", rf"{ours}.norm{number}.\3"))
+        out += point_rules(rf"{residual}\.net{number}\.0", rf"{ours}.fc{number}")
+        out.append(Rule(rf"{residual}\.net{number}\.1\.{STATISTICS}", rf"{ours}.norm{number}.\3"))
     return out
 
 
 def _numbered_norm(at: str) -> Rule:
-    return Rule(rf"{at}\.(\d+)\.fuse\.net\.1\.({NORM})", rf"{HEAD}.ups.\1.norm.\2")
+    return Rule(rf"{at}\.(\d+)\.fuse\.net\.1\.{STATISTICS}", rf"{HEAD}.ups.\1.norm.\2")

@@ -7,7 +7,8 @@ from typing import Any
 from maskedmod.errors import UserError
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule, unconvolved
+from maskedmod.zoo.layouts.points.parts import CONVOLUTIONS, point_rules, pointnet_rules
+from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "point_mae"
 SETTINGS: dict[str, Any] = {
@@ -26,11 +27,9 @@ SETTINGS: dict[str, Any] = {
 CONFIG: dict[str, str] = {}
 
 AT = r"(?:base_model\.)?"
-ENCODER, DECODER, HEAD = rf"{AT}MAE_encoder\.", rf"{AT}MAE_decoder\.", "objectives.main.head"
+ENCODER, DECODER = rf"{AT}MAE_encoder\.", rf"{AT}MAE_decoder\."
 EMBED, POSITIONS = rf"{ENCODER}encoder\.second_conv\.3\.weight", rf"{ENCODER}pos_embed\.0\.weight"
 OUT = rf"{AT}increase_dim\.0\.weight"
-
-CONVOLUTIONS = {r"first_conv\.0": "conv1", r"first_conv\.3": "conv2", r"second_conv\.0": "conv3", r"second_conv\.3": "conv4"}
 
 
 def matches(weights: Weights) -> bool:
@@ -61,14 +60,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
 
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
-    small = rf"{ENCODER}encoder\."
-    found = []
-    for theirs, ours in CONVOLUTIONS.items():
-        found += [Rule(rf"{small}{theirs}\.weight", f"encoder.embed.{ours}.weight", unconvolved)]
-        found += [Rule(rf"{small}{theirs}\.bias", f"encoder.embed.{ours}.bias")]
-    statistics = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
-    for theirs, ours in (("first_conv", "norm1"), ("second_conv", "norm2")):
-        found += [Rule(rf"{small}{theirs}\.1\.{statistics}", rf"encoder.embed.{ours}.\1")]
+    found = pointnet_rules(rf"{ENCODER}encoder", "encoder.embed")
     for theirs, ours in ((rf"{ENCODER}pos_embed", "encoder"), (rf"{AT}decoder_pos_embed", HEAD)):
         found += parts.linear_rules(rf"{theirs}\.0", f"{ours}.positions.fc1")
         found += parts.linear_rules(rf"{theirs}\.2", f"{ours}.positions.fc2")
@@ -79,8 +71,7 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
         *parts.block_rules(rf"{DECODER}blocks", f"{HEAD}.blocks"),
         *parts.linear_rules(rf"{DECODER}norm", f"{HEAD}.norm"),
         parts.mask_token_rule(rf"{AT}mask_token", f"{HEAD}.mask_token"),
-        Rule(OUT, f"{HEAD}.pred.weight", unconvolved),
-        Rule(rf"{AT}increase_dim\.0\.bias", f"{HEAD}.pred.bias"),
+        *point_rules(rf"{AT}increase_dim\.0", f"{HEAD}.pred"),
     ]
 
 

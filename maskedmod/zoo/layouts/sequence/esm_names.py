@@ -12,13 +12,12 @@ from torch import Tensor
 from maskedmod.errors import UserError
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.layouts.sequence.parts import TIED
+from maskedmod.zoo.mapping import HEAD, Rule
 
-HEAD = "objectives.main.head"
 CONTACT = "extra.contact"
 """Where the regression of contacts goes: no part of the model, but of what was loaded."""
 ALPHABETS = {33: "esm", 446: "saprot"}
-TIED = "the embedding table, which the head shares"
 
 
 @dataclass(frozen=True)
@@ -163,5 +162,5 @@ def untrained(names: Names, weights: Weights) -> dict[str, str]:
     if _frequencies(names, weights) is None:
         out["encoder.positions.inv_freq"] = "the file has no rotary frequencies, they are computed"
     if not parts.has(weights, names.pattern(names.bias)):
-        out[f"{HEAD}."] = "the file holds the encoder alone, the head is not trained"
+        out[f"{HEAD}."] = parts.NO_HEAD
     return out

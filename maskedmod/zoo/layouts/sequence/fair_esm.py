@@ -10,7 +10,7 @@ from torch import Tensor
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.layouts.sequence import esm_names
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "fair_esm"
 SETTINGS: dict[str, Any] = {"heads": None, "token_dropout": True, "eps": 1e-5}
@@ -35,8 +35,8 @@ NAMES = esm_names.Names(
     plain={
         "emb_layer_norm_before": "encoder.embed_norm",
         "emb_layer_norm_after": "encoder.norm",
-        "lm_head.dense": f"{esm_names.HEAD}.dense",
-        "lm_head.layer_norm": f"{esm_names.HEAD}.norm",
+        "lm_head.dense": f"{HEAD}.dense",
+        "lm_head.layer_norm": f"{HEAD}.norm",
     },
     contact="contact_head.regression",
     frequencies=("layers.{i}.self_attn.rot_emb.inv_freq",),

@@ -14,8 +14,8 @@ from maskedmod.errors import UserError
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.layouts.sequence import parts as sequence_parts
-from maskedmod.zoo.layouts.sequence.parts import HEAD, TIED
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.layouts.sequence.parts import TIED
+from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "hf_bert"
 SETTINGS: dict[str, Any] = {
@@ -96,4 +96,4 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
 def untrained(weights: Weights) -> dict[str, str]:
     if any(re.fullmatch(BIAS, key) for key in weights):
         return {}
-    return {f"{HEAD}.": "the file holds the encoder alone, the head is not trained"}
+    return {f"{HEAD}.": parts.NO_HEAD}

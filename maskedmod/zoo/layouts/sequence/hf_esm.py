@@ -9,7 +9,7 @@ from torch import Tensor
 
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.layouts.sequence import esm_names
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "hf_esm"
 SETTINGS: dict[str, Any] = {"heads": None, "token_dropout": True, "eps": 1e-5, "positions": None}
@@ -38,8 +38,8 @@ NAMES = esm_names.Names(
     plain={
         "esm.embeddings.layer_norm": "encoder.embed_norm",
         "esm.encoder.emb_layer_norm_after": "encoder.norm",
-        "lm_head.dense": f"{esm_names.HEAD}.dense",
-        "lm_head.layer_norm": f"{esm_names.HEAD}.norm",
+        "lm_head.dense": f"{HEAD}.dense",
+        "lm_head.layer_norm": f"{HEAD}.norm",
     },
     contact="esm.contact_head.regression",
     frequencies=("esm.rotary_embeddings.inv_freq", "esm.encoder.layer.{i}.attention.self.rotary_embeddings.inv_freq"),

@@ -7,8 +7,7 @@ from typing import Any
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.layouts.sequence import parts as sequence_parts
-from maskedmod.zoo.layouts.sequence.parts import HEAD
-from maskedmod.zoo.mapping import Rule
+from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "molformer"
 SETTINGS: dict[str, Any] = {"tokenizer": None, "vocab": None, "eps": None, "activation": "gelu"}
@@ -81,5 +80,5 @@ def untrained(weights: Weights) -> dict[str, str]:
     if not parts.has(weights, r".*\.inv_freq"):
         out["encoder.positions.inv_freq"] = "the file has no rotary frequencies, they are computed"
     if not parts.has(weights, DECODER):
-        out[f"{HEAD}."] = "the file holds the encoder alone, the head is not trained"
+        out[f"{HEAD}."] = parts.NO_HEAD
     return out

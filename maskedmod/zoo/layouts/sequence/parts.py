@@ -8,7 +8,6 @@ from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import Change, Rule
 
-HEAD = "objectives.main.head"
 TIED = "the embedding table, which the head shares"
 WEIGHT, BIAS = "(?:weight|gamma)", "(?:bias|beta)"
 """Norms of early files have other names."""

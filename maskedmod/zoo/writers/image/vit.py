@@ -16,7 +16,6 @@ from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.mapping import patch_kernel
 from maskedmod.zoo.writing import Qkv, Writer, refuse, same, unusual
 
-HEAD = "objectives.main.head"
 FAIR = {name: name for name in ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2", "attn.q_bias", "attn.v_bias")}
 FAIR |= {"scale1.gamma": "gamma_1", "scale2.gamma": "gamma_2"}
 """Names inside a block, ours to theirs: FAIR, timm and BEiT."""

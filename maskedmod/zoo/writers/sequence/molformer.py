@@ -8,11 +8,11 @@ from typing import Any
 from maskedmod.errors import UserError
 from maskedmod.recipe.layering import chosen
 from maskedmod.zoo.loaded import Loaded
+from maskedmod.zoo.mapping import HEAD
 from maskedmod.zoo.settings import TOKENS
 from maskedmod.zoo.writers.sequence.text import BLOCK, QKV, USUAL
 from maskedmod.zoo.writing import Qkv, Writer, Written, refuse, unusual
 
-HEAD = "objectives.main.head"
 BLOCKS = r"encoder\.blocks\.(\d+)"
 OFFICIAL_QKV: Qkv = ("attention.query_projection", "attention.key_projection", "attention.value_projection")
 OFFICIAL = {

@@ -10,9 +10,9 @@ from torch import Tensor
 from maskedmod.errors import UserError
 from maskedmod.recipe.layering import chosen
 from maskedmod.zoo.loaded import Loaded
+from maskedmod.zoo.mapping import HEAD
 from maskedmod.zoo.writing import Qkv, Writer, Written, refuse, same, unusual
 
-HEAD = "objectives.main.head"
 BLOCK = {
     "attn.proj": "attention.output.dense", "norm1": "attention.output.LayerNorm", "mlp.fc1": "intermediate.dense",
     "mlp.fc2": "output.dense", "norm2": "output.LayerNorm",
