@@ -23,6 +23,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "maskedmod.config": ("maskedmod.recipe.config",),
     "maskedmod.compat": ("maskedmod.support.compat",),
     "maskedmod.pictures": ("maskedmod.reconstruct.run",),
+    "maskedmod.data.graph": ("maskedmod.data.graphs.graph",),
     "maskedmod.embedding": ("maskedmod.embed",),
     "maskedmod.api.backbone": ("maskedmod.features.backbone",),
     "maskedmod.evaluate.run": ("maskedmod.api.evaluate",),

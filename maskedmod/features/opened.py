@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maskedmod.core.modality import BadSample, Modality, Record
-from maskedmod.data.graph_source import GraphSource
+from maskedmod.data.graphs.source import GraphSource
 from maskedmod.data.sources import Records, csv, fasta, lines, smiles
 from maskedmod.data.sources.folder import Folder
 from maskedmod.data.sources.graphs import Graphs

@@ -15,8 +15,8 @@ from maskedmod.core.modality import BadSample, Modality, Panel, Record
 from maskedmod.core.spec import Spec
 from maskedmod.core.token_statistics import token_statistics
 from maskedmod.core.tokens import Tokens
-from maskedmod.data import graph as data
-from maskedmod.data.graph_objects import apart
+from maskedmod.data.graphs import graph as data
+from maskedmod.data.graphs.objects import apart
 from maskedmod.errors import UserError
 
 from .packed import pack, unpack

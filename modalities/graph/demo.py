@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from maskedmod.core.modality import Record
-from maskedmod.data.graph import Graph, clean
+from maskedmod.data.graphs.graph import Graph, clean
 
 WORDS = 16
 """Values of a node: words that it uses (1) or not (0), four of which are those of each community."""

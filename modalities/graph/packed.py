@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from maskedmod.core.tokens import Layout, Relation, Tokens
-from maskedmod.data.graph import Graph
+from maskedmod.data.graphs.graph import Graph
 from maskedmod.sequences.packing import positions
 
 

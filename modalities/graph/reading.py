@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from maskedmod.core.modality import altered
-from maskedmod.data.graph import Graph, left_out
-from maskedmod.data.graph_objects import convert, known
+from maskedmod.data.graphs.graph import Graph, left_out
+from maskedmod.data.graphs.objects import convert, known
 
 
 def is_graph(given: Any) -> bool:

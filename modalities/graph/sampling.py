@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from maskedmod.data.graph import Graph
+from maskedmod.data.graphs.graph import Graph
 
 Array = np.ndarray[Any, Any]
 

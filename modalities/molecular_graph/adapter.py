@@ -12,7 +12,7 @@ from maskedmod.core.context import Context
 from maskedmod.core.modality import Grouping, Modality, Panel, Record
 from maskedmod.core.spec import Spec
 from maskedmod.core.tokens import Tokens
-from maskedmod.data.graph import Graph
+from maskedmod.data.graphs.graph import Graph
 from maskedmod.layers.categories import CategoryEmbedding
 
 from ..graph.packed import pack, unpack

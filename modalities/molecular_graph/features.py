@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from maskedmod.core.modality import BadSample, altered
-from maskedmod.data.graph import Graph, clean
+from maskedmod.data.graphs.graph import Graph, clean
 
 Ids = tuple[int, ...]
 

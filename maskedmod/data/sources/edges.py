@@ -11,9 +11,9 @@ import numpy as np
 
 from maskedmod.core.modality import Record
 from maskedmod.data.columns import label_column
-from maskedmod.data.graph import read_graph
-from maskedmod.data.graph_source import GraphSource
-from maskedmod.data.node_features import MOST_DEGREE, sparse_rows
+from maskedmod.data.graphs.graph import read_graph
+from maskedmod.data.graphs.node_features import MOST_DEGREE, sparse_rows
+from maskedmod.data.graphs.source import GraphSource
 from maskedmod.data.sources.csv import NO_NUMBER, Sheet, read_table
 from maskedmod.errors import UserError, unknown
 

@@ -9,9 +9,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from maskedmod.core.modality import BadSample, Record
-from maskedmod.data.graph_objects import all_or_none, convert, token_labels
-from maskedmod.data.graph_source import GraphSource
-from maskedmod.data.node_features import MOST_DEGREE
+from maskedmod.data.graphs.node_features import MOST_DEGREE
+from maskedmod.data.graphs.objects import all_or_none, convert, token_labels
+from maskedmod.data.graphs.source import GraphSource
 from maskedmod.errors import UserError, one_line
 from maskedmod.support.compat import require
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from maskedmod.core.modality import Record
-from maskedmod.data.graph import read_graph
-from maskedmod.data.graph_source import GraphSource
-from maskedmod.data.node_features import MOST_DEGREE
-from maskedmod.data.pickles import read_pickle
+from maskedmod.data.graphs.graph import read_graph
+from maskedmod.data.graphs.node_features import MOST_DEGREE
+from maskedmod.data.graphs.pickles import read_pickle
+from maskedmod.data.graphs.source import GraphSource
 from maskedmod.errors import UserError
 
 VALIDATED = 500

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from maskedmod.core.modality import BadSample, Record
-from maskedmod.data.graph_objects import all_or_none, apart, convert, known, token_labels
-from maskedmod.data.graph_source import GraphSource
-from maskedmod.data.node_features import MOST_DEGREE
+from maskedmod.data.graphs.node_features import MOST_DEGREE
+from maskedmod.data.graphs.objects import all_or_none, apart, convert, known, token_labels
+from maskedmod.data.graphs.source import GraphSource
 from maskedmod.errors import UserError
 from maskedmod.support.compat import require
 

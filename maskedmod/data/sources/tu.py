@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from maskedmod.core.modality import BadSample, Record
-from maskedmod.data.graph import Graph, clean
-from maskedmod.data.graph_source import GraphSource
-from maskedmod.data.node_features import MOST_DEGREE, one_hot
-from maskedmod.data.number_tables import integers, numbers
+from maskedmod.data.graphs.graph import Graph, clean
+from maskedmod.data.graphs.node_features import MOST_DEGREE, one_hot
+from maskedmod.data.graphs.number_tables import integers, numbers
+from maskedmod.data.graphs.source import GraphSource
 from maskedmod.errors import UserError
 
 Array = np.ndarray[Any, Any]

@@ -14,7 +14,7 @@ from maskedmod.modalities.graph.sampling import induced, reached, seeds_of
 
 from maskedmod.core.context import Context
 from maskedmod.core.modality import BadSample, Modality, Record
-from maskedmod.data.graph import Graph, clean
+from maskedmod.data.graphs.graph import Graph, clean
 from maskedmod.data.loader import Loader
 from maskedmod.errors import UserError
 from maskedmod.recipe.build import build_modality

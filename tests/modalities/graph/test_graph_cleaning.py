@@ -10,8 +10,8 @@ import scipy.sparse as sparse
 from maskedmod.modalities.graph.reading import row_normalised, with_self_loops
 
 from maskedmod.core.modality import BadSample
-from maskedmod.data.graph import Graph, clean, read_graph
-from maskedmod.data.node_features import all_with_degrees, sparse_rows
+from maskedmod.data.graphs.graph import Graph, clean, read_graph
+from maskedmod.data.graphs.node_features import all_with_degrees, sparse_rows
 from maskedmod.errors import UserError
 
 NODES = np.ones((5, 2), np.float32)

@@ -13,7 +13,7 @@ from maskedmod.core.apply import Seen
 from maskedmod.core.latent import Latent
 from maskedmod.core.modality import Modality, Record
 from maskedmod.core.tokens import Layout
-from maskedmod.data.graph import clean
+from maskedmod.data.graphs.graph import clean
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import pooled
 from maskedmod.evaluate.labels import Labels

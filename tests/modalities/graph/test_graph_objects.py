@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from maskedmod.core.modality import BadSample, Modality
-from maskedmod.data.graph_objects import convert
+from maskedmod.data.graphs.objects import convert
 from maskedmod.data.sources.graphs import Graphs
 from maskedmod.data.sources.pyg import Pyg
 from maskedmod.errors import UserError

@@ -17,7 +17,7 @@ import scipy.sparse as sparse
 import torch
 
 from maskedmod.core.modality import Modality
-from maskedmod.data.pickles import read_pickle
+from maskedmod.data.graphs.pickles import read_pickle
 from maskedmod.data.sources.edges import Edges
 from maskedmod.data.sources.graphs import Graphs
 from maskedmod.data.sources.ogb import Ogb

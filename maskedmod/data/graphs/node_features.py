@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from maskedmod.data.graph import Graph
+from maskedmod.data.graphs.graph import Graph
 
 MOST_DEGREE = 400
 """Degrees above count as this one (GraphMAE, Hou et al. 2022, in its released code)."""

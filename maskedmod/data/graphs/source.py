@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from maskedmod.core.modality import Modality, Record
-from maskedmod.data.graph import told
-from maskedmod.data.node_features import all_with_degrees
+from maskedmod.data.graphs.graph import told
+from maskedmod.data.graphs.node_features import all_with_degrees
 from maskedmod.data.sources import Records, Source, Split, split_by_hash
 from maskedmod.errors import UserError
 

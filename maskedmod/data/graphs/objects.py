@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from maskedmod.core.modality import BadSample
-from maskedmod.data.graph import Graph, clean
+from maskedmod.data.graphs.graph import Graph, clean
 from maskedmod.errors import UserError, one_line
 
 FEATURE, LABEL = "x", "y"

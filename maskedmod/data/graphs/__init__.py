@@ -1,0 +1,1 @@
+"""Graphs as records: cleaned, from files and from objects of other libraries."""
