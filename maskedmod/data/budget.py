@@ -123,7 +123,7 @@ def _split(batches: list[list[int]], wanted: int, lengths: Lengths) -> list[list
     return single + [batch for _, _, batch in sorted(heap, key=lambda entry: entry[1])]
 
 
-def in_sequence(lengths: Sequence[int] | Lengths, mine: range, budget: int) -> Iterator[list[int]]:
+def in_sequence(lengths: Sequence[int] | Lengths, mine: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Records ``mine`` in their order, as many to a batch as the budget holds."""
     batch: list[int] = []
     total = 0

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from maskedmod.core.context import step_seed
 from maskedmod.core.modality import Modality, Record
 from maskedmod.data.bad import BadLog, Policy
 from maskedmod.data.batches import Fetched, MapBatches, StreamBatches, Windows, patient_worker
-from maskedmod.data.budget import BudgetOrder, in_sequence, token_lengths
+from maskedmod.data.budget import BudgetOrder, token_lengths
 from maskedmod.data.order import Order, Slot
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
-
-CROP_SEED = 2**31 - 1
-"""Validation cuts a long sample at the same place in every run, whatever its seed."""
 
 
 class Loader:
@@ -32,8 +28,7 @@ class Loader:
     and left out in validation. UserError when training data holds less than one batch.
 
     ``batch_tokens``: for packed sequences, batches are filled up to so many tokens instead (see ``BudgetOrder``); then a bad
-    sample in training is left out of its batch, and another one is read only where nothing is left. ``crop``: the ordered pass
-    cuts long samples too, always at the same place.
+    sample in training is left out of its batch, and another one is read only where nothing is left.
     """
 
     def __init__(
@@ -50,13 +45,11 @@ class Loader:
         bad: Policy = "raise",
         bad_path: Path | None = None,
         batch_tokens: int | None = None,
-        crop: bool = False,
     ) -> None:
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size}: must be at least 1")
         self.records, self.modality, self.batch_size, self.workers = records, modality, batch_size, workers
         self.bad = BadLog(bad, bad_path)
-        self.budget, self.crop = batch_tokens, crop
         self.order: Order | BudgetOrder = Order(_count(records, needed=shuffle), batch_size, seed, shuffle, rank, world)
         if batch_tokens is not None and shuffle:
             self.order = BudgetOrder(token_lengths(records, modality), batch_tokens, seed, rank, world)
@@ -83,13 +76,14 @@ class Loader:
             return self._run(stream, Windows(self.records, stream.order, None))
         o = self.order
         mine = range(o.rank, o.count, o.world)
-        if self.budget is None:
-            parts: list[Any] = [mine[i : i + self.batch_size] for i in range(0, len(mine), self.batch_size)]
-        else:
-            parts = list(in_sequence(token_lengths(self.records, self.modality), mine, self.budget))
-        if self.crop:
-            parts = [[Slot(index, step_seed(CROP_SEED, index), fixed=True) for index in part] for part in parts]
-        return self._run(self._map(self.records), parts)
+        return self._run(self._map(self.records), [mine[i : i + self.batch_size] for i in range(0, len(mine), self.batch_size)])
+
+    def numbered(self, parts: Iterable[Any], numbers: Iterable[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Batches of given parts, each with its number; parts of which nothing can be used are left out."""
+        data = self._stream() if isinstance(self.records, RecordStream) else self._map(self.records)
+        for number, item in zip(numbers, self._fetched(data, parts)):
+            if (batch := self._checked(item)) is not None:
+                yield number, batch
 
     def _map(self, records: Sequence[Record]) -> MapBatches:
         return MapBatches(records, self.modality, self.order, self.bad.policy == "skip")
@@ -99,12 +93,19 @@ class Loader:
         return StreamBatches(self.modality, self.order, self.bad.policy == "skip")
 
     def _run(self, data: MapBatches | StreamBatches, parts: Any) -> Iterator[dict[str, Any]]:
-        for item in self._workers(data, parts) if self.workers else (data[part] for part in parts):
-            self.bad.add(item.bad)
-            if item.fatal:
-                raise UserError(item.fatal)
-            if item.batch is not None:
-                yield item.batch
+        for item in self._fetched(data, parts):
+            if (batch := self._checked(item)) is not None:
+                yield batch
+
+    def _fetched(self, data: MapBatches | StreamBatches, parts: Any) -> Iterator[Fetched]:
+        return self._workers(data, parts) if self.workers else (data[part] for part in parts)
+
+    def _checked(self, item: Fetched) -> dict[str, Any] | None:
+        """Its batch, with the bad samples counted. UserError where there can be none."""
+        self.bad.add(item.bad)
+        if item.fatal:
+            raise UserError(item.fatal)
+        return item.batch
 
     def _workers(self, data: Dataset[Fetched], parts: Any) -> Iterator[Fetched]:
         return iter(

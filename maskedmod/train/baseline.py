@@ -38,8 +38,9 @@ class MeanPredictor:
         self.sums, self.counts = {}, {}
 
     @torch.no_grad()
-    def add(self, step: Step) -> None:
-        """Take up the targets of one batch at all valid positions."""
+    def add(self, step: Step, counts: bool = True) -> None:
+        """Take up the targets of one batch at all valid positions; with ``counts`` False only their shapes."""
+        share = float(counts)
         for name, objective in self._objectives():
             for key in objective.views or tuple(step.views):
                 view = step.views[key]
@@ -47,19 +48,21 @@ class MeanPredictor:
                 where = objective.target.places(step, key, where)
                 goal = objective.target(step, key, where)
                 if objective.target.discrete:
-                    counts = torch.bincount(_valid(goal, where).reshape(-1), minlength=objective.target.width)
-                    self._grow(name, counts[None].double(), torch.ones(1, device=goal.device, dtype=torch.float64))
+                    found = torch.bincount(_valid(goal, where).reshape(-1), minlength=objective.target.width)
+                    self._grow(name, found[None].double(), torch.ones(1, device=goal.device, dtype=torch.float64), share)
                 elif goal.ndim < 4:  # packed or pooled
-                    self._grow(name, goal.double().sum(0, keepdim=True), goal.new_full((1,), len(goal), dtype=torch.float64))
+                    rows = goal.new_full((1,), len(goal), dtype=torch.float64)
+                    self._grow(name, goal.double().sum(0, keepdim=True), rows, share)
                 else:
                     weight = torch.ones(goal.shape[:3], device=goal.device, dtype=torch.float64)
                     if where.weight is not None:
                         weight = weight * where.weight
                     # where(): padding may hold anything, also NaN, and 0 * NaN would stay
                     shares = torch.where(weight[..., None] > 0, goal.double(), 0.0)
-                    self._grow(name, shares.sum((0, 1)), weight.sum((0, 1)))
+                    self._grow(name, shares.sum((0, 1)), weight.sum((0, 1)), share)
 
-    def _grow(self, name: str, sums: Tensor, counts: Tensor) -> None:
+    def _grow(self, name: str, sums: Tensor, counts: Tensor, share: float) -> None:
+        sums, counts = sums * share, counts * share
         if name in self.sums:
             rows = max(len(sums), len(self.sums[name]))
             sums = _rows(sums, rows) + _rows(self.sums[name], rows)

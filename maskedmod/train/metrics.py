@@ -50,6 +50,10 @@ class Metrics:
         self.bar = tqdm(total=total, initial=start, disable=None if parallel.main else True, unit="step", dynamic_ncols=True)
         self.tick()
 
+    def agree(self) -> None:
+        """What the first process read of an earlier attempt, in every process: all of them decide by it what is still due."""
+        self.last_validation, self.last_probe = self.parallel.share((self.last_validation, self.last_probe))
+
     def tick(self) -> None:
         """The clock for rates starts now (after a validation or a checkpoint)."""
         self._since = time.perf_counter()

@@ -38,6 +38,3 @@ class Batches(Protocol):
 
     def batches(self, start_step: int = 0) -> Iterator[dict[str, Any]]:
         """Endless training batches; the one of a step is a pure function of the step."""
-
-    def epoch_batches(self) -> Iterator[dict[str, Any]]:
-        """One ordered pass."""

@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 
+from maskedmod.core.modality import Modality
 from maskedmod.core.model import MaskedModel
 from maskedmod.data.bad import BadLog
 from maskedmod.data.budget import BudgetOrder, packing_report
+from maskedmod.data.groups import Groups
 from maskedmod.data.loader import Loader
 from maskedmod.data.statistics import measure
 from maskedmod.errors import UserError
@@ -84,12 +86,12 @@ def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, 
         "bad_path": out / "bad_samples.jsonl", "batch_tokens": settings.part_tokens(parallel.world),
     }  # fmt: skip
     loader = Loader(records["train"], modality, size, seed=seed, **shared)
-    held_out = Loader(records["val"], modality, size, shuffle=False, crop=True, **shared) if _any(records["val"]) else None
     per_sample = math.prod(modality.spec.grid or (0,))
     if isinstance(loader.order, BudgetOrder):
         lines += packing_report(loader.order, modality)
         settings = replace(settings, batch_size=max(1, round(loader.order.samples_per_step * settings.accumulate)))
         per_sample = round(loader.order.lengths.mean())
+    held_out, means = _groups(records, modality, settings, shared)
     if held_out is None:
         lines.append("no validation data: the run is not validated")
     if parallel.main:
@@ -103,8 +105,23 @@ def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, 
         model, loader, held_out, settings, build_optimizer(tree), out, seed,
         parallel=parallel, resume=tree.get("resume", "auto") == "auto", tokens_per_sample=per_sample,
         pictures=_pictures(model, records, parallel, out),
-        probe=_probe(model, records, settings, parallel, out), notes={"recipe": str(tree.get("recipe", ""))},
+        probe=_probe(model, records, settings, parallel, out), means=means, notes={"recipe": str(tree.get("recipe", ""))},
     )  # fmt: skip
+
+
+def _groups(
+    records: dict[str, Any], modality: Modality, settings: TrainSettings, shared: dict[str, Any]
+) -> tuple[Groups | None, Groups | None]:
+    """What is validated on, and what the mean predictor is measured on; None where there is none."""
+    if not _any(records["val"]):
+        return None, None
+    given = {key: value for key, value in shared.items() if key != "batch_tokens"} | {"packed": bool(shared["batch_tokens"])}
+    samples = max(1, settings.batch_size // settings.accumulate)
+    most = None if settings.val_batches is None else settings.val_batches * samples
+    held_out = Groups(records["val"], modality, most=most, **given)
+    if not settings.baseline_batches:
+        return held_out, None
+    return held_out, Groups(records["train"], modality, most=settings.baseline_batches * samples, mixed=True, **given)
 
 
 def _any(records: Any) -> bool:

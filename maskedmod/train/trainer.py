@@ -25,7 +25,7 @@ from maskedmod.train.protocol import Batches, Trainable
 from maskedmod.train.schedule import Plan
 from maskedmod.train.stop import Interrupted, StopSignals
 from maskedmod.train.update import Updates
-from maskedmod.train.validate import Validator
+from maskedmod.train.validate import Numbered, Validator
 
 
 class Trainer:
@@ -35,7 +35,7 @@ class Trainer:
         self,
         model: nn.Module,
         train_loader: Batches,
-        val_loader: Batches | None,
+        held_out: Numbered | None,
         settings: TrainSettings,
         optimizers: Mapping[str, Optimizer] | Optimizer,
         out: Path,
@@ -46,11 +46,13 @@ class Trainer:
         tokens_per_sample: int = 0,
         pictures: Callable[[int], None] | None = None,
         probe: Callable[[int, bool], Mapping[str, Any]] | None = None,
+        means: Numbered | None = None,
         notes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Loaders give batches of ``settings.part_size(world)`` samples. ``pictures(step)`` and
-        ``probe(step, last)``, which gives numbers, are called by the first process when they are due; without ``probe_every``
-        the probe is due at the end alone. ``notes`` go into every checkpoint's meta.json."""
+        """``train_loader`` gives batches of ``settings.part_size(world)`` samples, ``held_out`` those to validate on, ``means``
+        those that the mean predictor is measured on. ``pictures(step)`` and ``probe(step, last)``, which gives numbers, are
+        called by the first process when they are due; without ``probe_every`` the probe is due at the end alone. ``notes`` go
+        into every checkpoint's meta.json."""
         self.settings, self.seed, self.out, self.loader = settings, seed, out, train_loader
         self.parallel = parallel or Parallel(torch.device("cpu"))
         self.pictures, self.probe, self.resume = pictures, probe, resume
@@ -71,11 +73,8 @@ class Trainer:
         self.generator = torch.Generator(self.parallel.device)
         self.health = Health(settings.health_every, self.plan.total)
         self.validator = None
-        if val_loader is not None:
-            self.validator = Validator(
-                self.module, train_loader.batches, val_loader.epoch_batches, self.parallel, self.autocast,
-                settings.val_batches, min(settings.baseline_batches, train_loader.steps_per_epoch),
-            )  # fmt: skip
+        if held_out is not None:
+            self.validator = Validator(self.module, held_out, means, self.parallel, self.autocast)
         self.tokens = tokens_per_sample * settings.batch_size
 
     def fit(self) -> int:
@@ -87,6 +86,7 @@ class Trainer:
             self.metrics = Metrics(
                 self.out, self.parallel, start, total, self.settings.batch_size, self.tokens, self.settings.tensorboard
             )
+            self.metrics.agree()
             try:
                 for message in messages:
                     self.metrics.say(message)

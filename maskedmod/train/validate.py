@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from maskedmod.core.context import Context, step_seed
 from maskedmod.core.model import MaskedModel
 from maskedmod.core.step import Step
+from maskedmod.data.groups import Groups
 from maskedmod.errors import UserError
 from maskedmod.support.devices import to_device
 from maskedmod.train.baseline import MeanPredictor
@@ -22,8 +23,13 @@ from maskedmod.train.parallel import Parallel, seed_all
 VALIDATION_SEED = 2**31 - 1
 """Validation draws the same masks in every run, whatever its seed, so that numbers can be compared."""
 
-MOVING_BATCHES = 8
-"""Training batches from which the mean of a teacher's targets is measured anew at every validation."""
+NOTHING = "no validation sample could be used"
+
+Numbered = Iterable[tuple[int, dict[str, Any]]]
+"""Batches with numbers that depend on the data alone; a fresh pass each time."""
+
+MOVING_GROUPS = 32
+"""Groups of training samples from which the mean of a teacher's targets is measured anew at every validation."""
 
 
 class Validator:
@@ -32,34 +38,33 @@ class Validator:
     def __init__(
         self,
         model: nn.Module,
-        train: Callable[[], Iterator[dict[str, Any]]],
-        val: Callable[[], Iterator[dict[str, Any]]],
+        data: Numbered,
+        train: Numbered | None,
         parallel: Parallel,
         autocast: Callable[[], Any],
-        batches: int | None,
-        baseline: int,
     ) -> None:
-        """``train`` and ``val`` give fresh passes; ``baseline``: training batches for the mean (0: none)."""
-        self.model, self.train, self.val = model, train, val
-        self.parallel, self.autocast, self.batches, self.baseline = parallel, autocast, batches, baseline
+        """``data``: numbered batches to validate on; ``train``: those that the mean is measured on (None: there is none)."""
+        self.model, self.data, self.train = model, data, train
+        self.parallel, self.autocast = parallel, autocast
         self.generator = torch.Generator(parallel.device)
-        self.means = MeanPredictor(model) if baseline and isinstance(model, MaskedModel) else None
+        self.means = MeanPredictor(model) if train is not None and isinstance(model, MaskedModel) else None
 
     def prepare(self, path: Path) -> None:
         """Read the mean predictor of the run, or measure it and write it."""
         if self.means is None:
             return
-        if path.exists() and not self.means.moves:
+        if self.parallel.share(path.exists()) and not self.means.moves:
             self.means.load(path, self.parallel.device)
             return
-        self._measure(self.baseline, path)
+        self._measure(path)
 
-    def _measure(self, batches: int, path: Path) -> None:
-        assert self.means is not None
+    def _measure(self, path: Path, most: int | None = None) -> None:
+        assert self.means is not None and self.train is not None
         self.means.reset()
         with self._still():
-            for i, batch in enumerate(islice(self.train(), batches)):
-                self.means.add(self._step(batch, i))
+            groups = takewhile(lambda item: most is None or item[0] < most, self.train)
+            for number, batch, real in self._lockstep(iter(groups), self.train):
+                self.means.add(self._step(batch, number), real)
         self.means.finish(self.parallel)
         if self.parallel.main:
             self.means.save(path)
@@ -68,20 +73,16 @@ class Validator:
         """-> ``val_loss``, ``val_<objective>``, ``val_mean_baseline``; means over samples of all processes, of packed ids
         over predicted tokens."""
         if self.means is not None and self.means.moves and at.step > 0:
-            self._measure(MOVING_BATCHES, path)
+            self._measure(path, MOVING_GROUPS)
         sums: dict[str, Tensor] = {}
         count = 0.0
         with self._still():
-            for i, (batch, real) in enumerate(self._lockstep(islice(self.val(), self.batches))):
-                losses, samples = self._losses(batch, i, at)
-                if not real:
-                    continue
+            for number, batch, real in self._lockstep(iter(self.data), self.data):
+                losses, samples = self._losses(batch, number, at)
+                samples = samples if real else 0
                 count += samples
                 for key, loss in losses.items():
                     sums[key] = sums.get(key, 0.0) + loss.double() * samples
-        if not sums:
-            several = " in one of the processes; use fewer of them or more data" if self.parallel.world > 1 else ""
-            raise UserError(f"no validation sample could be used{several}")
         both = torch.stack([*sums.values(), torch.tensor(count, device=self.parallel.device, dtype=torch.float64)])
         *totals, count = self.parallel.total(both).tolist()
         return {key: total / count for key, total in zip(sums, totals, strict=True)}
@@ -104,18 +105,16 @@ class Validator:
             return self.model.step(to_device(batch, self.parallel.device), ctx)  # type: ignore[operator]
 
     def _context(self, i: int, at: Context) -> Context:
-        """Schedules stand where training is; random numbers depend on the batch alone."""
-        seed = step_seed(VALIDATION_SEED, i, self.parallel.rank)
-        seed_all(seed, self.parallel.device, self.generator)
-        return replace(
-            at, seed=VALIDATION_SEED, part=i, rank=self.parallel.rank, world=self.parallel.world, training=False,
-            generator=self.generator,
-        )  # fmt: skip
+        """Schedules stand where training is; random numbers depend on the number of the batch alone, and not on which process
+        has it."""
+        seed_all(step_seed(VALIDATION_SEED, i), self.parallel.device, self.generator)
+        return replace(at, seed=VALIDATION_SEED, part=i, rank=0, world=1, training=False, generator=self.generator)
 
-    def _lockstep(self, batches: Iterator[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], bool]]:
+    def _lockstep(self, batches: Iterator[tuple[int, Any]], whole: Numbered) -> Iterator[tuple[int, Any, bool]]:
         """Processes may have different numbers of batches, and a sharded model must run in all of them equally often: one
-        that is through repeats its last batch, which then does not count."""
-        last: dict[str, Any] | None = None
+        that is through repeats its last batch, or the first of all where it has none of its own, which then does not count.
+        UserError where nobody has any."""
+        last: tuple[int, dict[str, Any]] | None = None
         while True:
             batch = next(batches, None)
             if self.parallel.world > 1:
@@ -123,14 +122,22 @@ class Validator:
                 if not self.parallel.total(going, most=True).item():
                     return
             elif batch is None:
+                if last is None:
+                    raise UserError(NOTHING)
                 return
-            last = batch if batch is not None else last
-            if last is None:
-                raise ValueError("the validation data has fewer samples than there are processes")
-            yield last, batch is not None
+            last = batch or last or _first_of_all(whole)
+            yield *last, batch is not None
 
     def _still(self) -> _Still:
         return _Still(self.model)
+
+
+def _first_of_all(whole: Numbered) -> tuple[int, Any]:
+    """The first batch of all processes. UserError where there is none."""
+    found = next(iter(replace(whole, rank=0, world=1) if isinstance(whole, Groups) else whole), None)
+    if found is None:
+        raise UserError(NOTHING)
+    return found
 
 
 def _size(step: Step) -> int:

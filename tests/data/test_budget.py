@@ -11,6 +11,7 @@ import torch
 
 from maskedmod.core.modality import Modality, Record
 from maskedmod.data.budget import BudgetOrder, packing_report
+from maskedmod.data.groups import Groups
 from maskedmod.data.loader import Loader
 from maskedmod.errors import UserError
 from maskedmod.recipe.build import build_modality
@@ -93,19 +94,18 @@ def test_cuts_are_new_every_epoch_and_none_is_favoured() -> None:
     assert len(firsts) == 20  # the pattern repeats after twenty places, and all of them come
 
 
-def test_the_ordered_pass_keeps_the_order_and_the_budget_and_cuts_at_one_place() -> None:
+def test_groups_keep_the_order_and_the_budget_cut_at_one_place_and_do_not_depend_on_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("maskedmod.data.groups.BUDGET", 150)
     records, modality = proteins(), protein(max_length=20, overlap=4)
-    for world in (1, 3):
-        loaders = [
-            Loader(records, modality, 1, shuffle=False, rank=r, world=world, batch_tokens=150, crop=True) for r in range(world)
-        ]
-        passes = [list(loader.epoch_batches()) for loader in loaders]
-        for rank, batches in enumerate(passes):
-            assert all(len(batch["ids"]) <= 150 for batch in batches)
-            sizes = [n for batch in batches for n in batch["cu_seqlens"].diff().tolist()]
-            assert sizes == [min(20, len(record.data)) + 2 for record in records[rank::world]]
-        again = list(loaders[0].epoch_batches())
-        assert all(torch.equal(a["ids"], b["ids"]) for a, b in zip(passes[0], again, strict=True))
+    alone = dict(Groups(records, modality, packed=True))
+    assert all(len(batch["ids"]) <= 150 for batch in alone.values()) and list(alone) == list(range(len(alone)))
+    sizes = [n for batch in alone.values() for n in batch["cu_seqlens"].diff().tolist()]
+    assert sizes == [min(20, len(record.data)) + 2 for record in records]
+    shared = {number: batch for rank in range(3) for number, batch in Groups(records, modality, rank=rank, world=3, packed=True)}
+    assert shared.keys() == alone.keys()
+    assert all(torch.equal(shared[number]["ids"], alone[number]["ids"]) for number in alone)
 
 
 def test_without_crop_the_ordered_pass_cuts_nothing() -> None:

@@ -133,8 +133,8 @@ class Numbers:
             yield {"x": self.table[first : first + self.size], "name": ["n"] * self.size}
             step += 1
 
-    def epoch_batches(self) -> Iterator[dict[str, Any]]:
-        yield {"x": self.table}
+    def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        yield 0, {"x": self.table}
 
 
 def test_accumulation_is_the_same_as_one_batch(tmp_path: Path) -> None:

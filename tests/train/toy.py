@@ -14,6 +14,7 @@ from maskedmod.core.modality import Modality, Record
 from maskedmod.core.model import Blocks, MaskedModel, Objective
 from maskedmod.core.spec import Spec
 from maskedmod.core.tokens import Layout, Tokens
+from maskedmod.data.groups import Groups
 from maskedmod.data.loader import Loader
 from maskedmod.encoders.transformer import Transformer
 from maskedmod.heads.mae_decoder import MaeDecoder
@@ -118,8 +119,10 @@ def trainer(out: Path, net: MaskedModel | None = None, *, val: bool = False, **c
     rank, world = (parallel.rank, parallel.world) if parallel else (0, 1)
     size = chosen.part_size(world)
     train = Loader(waves.demo("train"), waves, size, seed=3, rank=rank, world=world)
-    held = Loader(waves.demo("val"), waves, size, shuffle=False, rank=rank, world=world) if val else None
-    return Trainer(net, train, held, chosen, given.pop("optimizers", Adamw()), out, seed=3, **given)
+    share: Any = {"rank": rank, "world": world}
+    held = Groups(waves.demo("val"), waves, **share) if val else None
+    means = Groups(waves.demo("train"), waves, mixed=True, **share) if val else None
+    return Trainer(net, train, held, chosen, given.pop("optimizers", Adamw()), out, seed=3, means=means, **given)
 
 
 def lines(out: Path) -> list[dict[str, Any]]:
