@@ -54,6 +54,16 @@ def test_validation_is_the_same_every_time(tmp_path: Path) -> None:
     assert run.module.training
 
 
+@pytest.mark.parametrize("kind", ["mae", "jepa"])
+def test_validation_does_not_depend_on_the_batches_of_training(kind: str, tmp_path: Path) -> None:
+    lines = []
+    for size in (2, 8, 16):
+        toy.trainer(tmp_path / str(size), toy.model(kind), val=True, steps=1, lr=0.0, batch_size=size).fit()
+        lines.append(toy.lines(tmp_path / str(size))[-1])
+    for line in lines[1:]:
+        assert line["val_loss"] == lines[0]["val_loss"] and line["val_mean_baseline"] == lines[0]["val_mean_baseline"]
+
+
 def test_the_mean_of_a_moving_teacher_is_measured_anew(tmp_path: Path) -> None:
     run = toy.trainer(tmp_path, toy.model("jepa"), val=True, steps=8, val_every=4, lr=1e-2)
     run.fit()

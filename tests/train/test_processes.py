@@ -50,8 +50,10 @@ def test_killed_and_terminated_runs_go_on_exactly(tmp_path: Path) -> None:
 
 
 def test_two_processes_train_as_one_and_go_on_exactly(tmp_path: Path) -> None:
-    """DDP and FSDP2, each: a whole run; one that stops at a signal to the second process; the rest of it."""
-    runs = [f"{kind}_{name},{kind},{die}" for kind in ("ddp", "fsdp") for name, die in (("whole", 0), ("cut", 6), ("cut", 0))]
+    """DDP and FSDP2, each: a whole run; one that stops at a signal to the second process; the rest of it; and a finished run
+    again, of which only the first process knows that its last step was validated."""
+    plan = (("whole", 0), ("cut", 6), ("cut", 0), ("whole", 0))
+    runs = [f"{kind}_{name},{kind},{die}" for kind in ("ddp", "fsdp") for name, die in plan]
     assert start(tmp_path, *runs, by=signal.SIGUSR1, world=2) == [0, 0]
     for kind in ("ddp", "fsdp"):
         whole, cut = tmp_path / f"{kind}_whole", tmp_path / f"{kind}_cut"
