@@ -200,9 +200,9 @@ def test_train_uses_a_new_folder_unless_told(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     tree = {"recipe": "audio_mae", "preset": "demo"}
     assert train_verb._default_out(tree, False) == "runs/audio_mae-demo"
-    (tmp_path / "runs" / "audio_mae-demo").mkdir(parents=True)
+    assert (tmp_path / "runs" / "audio_mae-demo").is_dir(), "taken, so that another command at this moment gets another one"
     assert train_verb._default_out(tree, False) == "runs/audio_mae-demo-2"
-    assert train_verb._default_out(tree, True) == "runs/audio_mae-demo"
+    assert train_verb._default_out(tree, True) == "runs/audio_mae-demo-2", "the newest"
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ValueError, match="out=DIR"):
         train_verb._default_out(tree, False)

@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from maskedmod.errors import UserError
 from maskedmod.recipe.file import load_tree
 from maskedmod.support.version import __version__
+from maskedmod.train.claim import LOCK
 from maskedmod.zoo import step_folder
 
 FREE = {"out", "resume", "init", "recipe", "preset", "stages", "presets"}
@@ -21,27 +24,24 @@ FREE_TRAIN = {
     "tensorboard", "threads", "device", "distributed", "probe_every", "probe", "probe_samples",
 }  # fmt: skip
 """What may differ when a run goes on: none of it changes what is learned."""
+LENGTHS = ("train.steps", "train.epochs")
 MEASURED = ("statistics.json", "baseline.safetensors", "bad_samples.jsonl")
 """Left by an attempt that ended before its first checkpoint: it may have had other data, so they are made anew."""
 
 
-def open_run(out: Path, tree: dict[str, Any]) -> None:
-    """Make the folder and write ``recipe.yaml``, or compare it. UserError when ``out`` holds a run of another recipe, or any run
-    that has begun while ``resume=never``."""
-    import yaml
-
-    if out.exists() and not out.is_dir():
-        raise UserError(f"out={out} is a file; name a folder")
+def open_run(out: Path, tree: dict[str, Any]) -> list[str]:
+    """Write ``recipe.yaml`` into a folder that is claimed, or compare it -> what the reader should know. UserError when ``out``
+    holds a run of another recipe, or any run that has begun while ``resume=never``."""
+    notes: list[str] = []
     begun = step_folder.complete(out / "checkpoints")
     if begun and tree.get("resume") == "never":
         raise UserError(f"out={out} holds a run already ({begun[-1].name}); name another folder, or resume=auto to go on")
     recipe = out / "recipe.yaml"
     if begun and recipe.exists():
-        _compare(out, load_tree(recipe), tree)
-    elif out.exists() and not recipe.exists() and any(out.iterdir()):
+        notes = _compare(out, load_tree(recipe), tree)
+    elif not recipe.exists() and any(path.name != LOCK for path in out.iterdir()):
         raise UserError(f"out={out} is not empty and holds no run; name another folder")
     try:
-        out.mkdir(parents=True, exist_ok=True)
         if not begun:
             for name in MEASURED:
                 (out / name).unlink(missing_ok=True)
@@ -49,17 +49,28 @@ def open_run(out: Path, tree: dict[str, Any]) -> None:
         write(out / "environment.json", json.dumps(environment(), indent=1))
     except OSError as error:
         raise UserError(f"out={out} cannot be written: {error}") from error
+    return notes
 
 
-def _compare(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+def _compare(out: Path, before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """UserError for another recipe; a run may be made longer, which is said, since schedules reach to its new end."""
     old, new = _flat(plain(before)), _flat(plain(now))
     changed = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key) and not _free(key)]
+    longer = [key for key in LENGTHS if key in changed and _more(old.get(key), new.get(key))]
+    if changed and changed == longer:
+        lengths = " and ".join(f"{key} was {old[key]} and is {new[key]}" for key in longer)
+        return [f"{lengths}: schedules (learning rate, momentum) reach to the new end from where the run goes on"]
     if changed:
         shown = ", ".join(f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in changed[:4])
         more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
         raise UserError(
             f"out={out} holds a run of another recipe: {shown}{more}; name another folder, with init={out} for its weights"
         )
+    return []
+
+
+def _more(old: Any, new: Any) -> bool:
+    return all(isinstance(length, int | float) for length in (old, new)) and new > old
 
 
 def _free(key: str) -> bool:

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from maskedmod.recipe.settings import TrainSettings
 from maskedmod.recipe.start import Start
 from maskedmod.reconstruct.run import drawable, reconstruct_run
 from maskedmod.report.write import write_report
+from maskedmod.train.claim import claimed
 from maskedmod.train.folder import add_facts, open_run, write
 from maskedmod.train.initial import start_from
 from maskedmod.train.parallel import Parallel, processes
@@ -44,9 +46,10 @@ def train(tree: dict[str, Any]) -> Path:
     if not tree.get("out"):
         raise UserError("out is missing: name the run folder with out=DIR")
     out = Path(tree["out"])
-    with processes(settings) as parallel:
-        _together(parallel, lambda: open_run(out, tree))
-        trainer = _trainer(tree, settings, parallel, out)
+    with processes(settings) as parallel, ExitStack() as held:
+        _together(parallel, lambda: held.enter_context(claimed(out)))
+        notes = _together(parallel, lambda: open_run(out, tree))
+        trainer = _trainer(tree, settings, parallel, out, notes)
         trainer.fit()
         _together(parallel, lambda: _finish(out, trainer))
     return out
@@ -66,7 +69,7 @@ def _together(parallel: Parallel, work: Callable[[], Any]) -> Any:
     return found
 
 
-def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, out: Path) -> Trainer:
+def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, out: Path, notes: list[str]) -> Trainer:
     seed, size = int(tree.get("seed", 0)), settings.part_size(parallel.world)
     modality, source = build_modality(tree), build_source(tree)
     records = {split: source.records(split, modality) for split in ("train", "val")}
@@ -78,7 +81,7 @@ def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, 
     modality.statistics.update(_together(parallel, measured))
     torch.manual_seed(seed)
     model = build_model(tree, modality, Checkpoints())
-    lines = list(getattr(source, "notes", []))
+    lines = [*notes, *getattr(source, "notes", [])]
     if tree.get("init") and not (out / "checkpoints").exists():
         lines += start_from(model, tree["init"]).lines(Start.of(tree["init"]).checkpoint)
     shared: dict[str, Any] = {

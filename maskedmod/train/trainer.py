@@ -133,8 +133,9 @@ class Trainer:
                 self.keeper.save(done, epoch=done / self.plan.steps_per_epoch, seed=self.seed)
             if stopping:
                 self.parallel.settle()
-                self.metrics.say(str(Interrupted(done)))
-                raise Interrupted(done)
+                ended = Interrupted(done, self.out, stop.by)
+                self.metrics.say(str(ended))
+                raise ended
             if validate:
                 self._validate(done)
             if draw:

@@ -23,7 +23,13 @@ from maskedmod.train.parallel import Parallel, seed_all
 VALIDATION_SEED = 2**31 - 1
 """Validation draws the same masks in every run, whatever its seed, so that numbers can be compared."""
 
-NOTHING = "no validation sample could be used"
+
+class NothingUsableError(UserError):
+    """All samples of a pass are bad."""
+
+    def __init__(self) -> None:
+        super().__init__("no validation sample could be used")
+
 
 Numbered = Iterable[tuple[int, dict[str, Any]]]
 """Batches with numbers that depend on the data alone; a fresh pass each time."""
@@ -63,8 +69,12 @@ class Validator:
         self.means.reset()
         with self._still():
             groups = takewhile(lambda item: most is None or item[0] < most, self.train)
-            for number, batch, real in self._lockstep(iter(groups), self.train):
-                self.means.add(self._step(batch, number), real)
+            try:
+                for number, batch, real in self._lockstep(iter(groups), self.train):
+                    self.means.add(self._step(batch, number), real)
+            except NothingUsableError:  # the first step says it better, with the sample and the reason
+                self.means = None
+                return
         self.means.finish(self.parallel)
         if self.parallel.main:
             self.means.save(path)
@@ -123,7 +133,7 @@ class Validator:
                     return
             elif batch is None:
                 if last is None:
-                    raise UserError(NOTHING)
+                    raise NothingUsableError
                 return
             last = batch or last or _first_of_all(whole)
             yield *last, batch is not None
@@ -136,7 +146,7 @@ def _first_of_all(whole: Numbered) -> tuple[int, Any]:
     """The first batch of all processes. UserError where there is none."""
     found = next(iter(replace(whole, rank=0, world=1) if isinstance(whole, Groups) else whole), None)
     if found is None:
-        raise UserError(NOTHING)
+        raise NothingUsableError
     return found
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,18 @@ def run(words: Sequence[str]) -> int:
     tree = resolve(words, say=print if first else _silent)
     if not tree.get("data"):
         raise UserError("no data named: write data=folder data.path=DIR, or preset=demo for the built-in sample")
-    tree["out"] = tree["out"] or _default_out(tree, any(word.startswith("resume=") for word in words))
     from maskedmod.train.run import train
 
-    for stage in _in_order(tree):
-        train(stage)
+    runs = Path("runs")
+    mine = not runs.exists()
+    tree["out"] = tree["out"] or _default_out(tree, any(word.startswith("resume=") for word in words))
+    try:
+        for stage in _in_order(tree):
+            train(stage)
+    finally:
+        if mine:  # empty again where the command came to nothing
+            with suppress(OSError):
+                runs.rmdir()
     return 0
 
 
@@ -59,12 +67,14 @@ def _default_out(tree: dict[str, Any], resumes: bool) -> str:
     """``runs/RECIPE[-PRESET]``; a new one each time, or the newest when ``resume=`` was written."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError("name the run folder with out=DIR: several processes must agree on it")
+    from maskedmod.train.claim import new_folder
+
     stem = Path(str(tree["recipe"]).rsplit(",", 1)[-1]).stem
     base = "-".join([stem, *str(tree.get("preset") or "").split(",")]).rstrip("-")
     taken, number = None, 1
     while (path := Path("runs") / (base if number == 1 else f"{base}-{number}")).exists():
         taken, number = path, number + 1
-    return str(taken if resumes and taken is not None else path)
+    return str(taken if resumes and taken is not None else new_folder(base))
 
 
 def _silent(line: str) -> None:
