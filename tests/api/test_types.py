@@ -30,7 +30,7 @@ reveal_type(audio.models())
 TENSOR, LOADED = "torch._tensor.Tensor", "maskedmod.api.loaded.Loaded"
 KNOWN = [
     *(TENSOR, "maskedmod.api.reconstruction.Reconstruction", TENSOR, TENSOR, "maskedmod.features.backbone.Backbone"),
-    *(LOADED, LOADED, "list[str]"),
+    *(LOADED, "Any", "list[str]"),
 ]
 
 
