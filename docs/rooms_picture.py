@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
-ROW, CELL, LEFT, TEXT, TOP = 24, 15, 20, 610, 118
+ROW, CELL, LEFT, TEXT, TOP = 24, 15, 20, 624, 118
 STYLE = """
   .bg { fill:#ffffff } .band { fill:#f3f6f9 } .sub { font-size:12px; fill:#57606a }
   .name { font-size:13px; font-weight:600; fill:#1b1f24 }
@@ -33,7 +33,7 @@ def answer(room: str, paths: list[Path]) -> str:
     path = min(paths, key=lambda path: (len(path.parts), path.name != "__init__.py"))
     text = (ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8"))) or "").partition("\n\n")[0]
     sentence = " ".join(text.replace("``", "").split()).partition(". ")[0].rstrip(".")
-    return sentence if len(sentence) <= 74 else f"{sentence[:72].rsplit(' ', 1)[0]} ..."
+    return sentence if len(sentence) <= 80 else f"{sentence[:78].rsplit(' ', 1)[0]} ..."
 
 
 def text(x: float, y: float, kind: str, words: str, more: str = "") -> str:
@@ -56,14 +56,14 @@ def picture() -> str:
         x, y = place[room]
         name = room if room.startswith("_") or (ROOT / "maskedmod" / f"{room}.py").exists() else f"{room}/"
         shapes.append(text(LEFT + 34, y + 16, "name", name))
-        shapes.append(text(LEFT + 128, y + 16, "sub", f"{len(held[room])}", ' text-anchor="end"'))
-        shapes.append(text(LEFT + 140, y + 16, "sub", answer(room, held[room])))
+        shapes.append(text(LEFT + 140, y + 16, "sub", f"{len(held[room])}", ' text-anchor="end"'))
+        shapes.append(text(LEFT + 152, y + 16, "sub", answer(room, held[room])))
         shapes.append(text(0, 0, "sub", name, f' transform="translate({x + CELL / 2 + 3:.1f} {TOP - 8}) rotate(-60)"'))
         shapes.append(f'<rect class="self" x="{x + 1}" y="{y + 5}" width="{CELL - 2}" height="{CELL - 1}" rx="3"/>')
         shapes += [_dot(place, room, other, counts[room, other]) for other in rooms if other != room and counts[room, other]]
     head = [
         text(LEFT, 34, "title", "Rooms from the ground (below) to the face (above)"),
-        text(LEFT, 56, "sub", "level, room, number of files, what it says of itself; right: whom a room imports."),
+        text(LEFT, 56, "sub", "level, room, number of Python files, what it says of itself; right: whom a room imports."),
         text(LEFT, 73, "sub", "Every dot lies left of the grey steps: imports go to rooms further down, and nowhere else."),
     ]
     width = right + 48

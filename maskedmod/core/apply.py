@@ -1,4 +1,4 @@
-"""Apply a MaskSet: make from all tokens what the encoder may see (systems section B.3)."""
+"""Apply a MaskSet: make from all tokens what the encoder may see."""
 
 from __future__ import annotations
 

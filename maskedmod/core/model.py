@@ -61,7 +61,7 @@ class Objective(nn.Module):
 
 @dataclass
 class Blocks:
-    """What a model is made of; ``build.py`` makes it from a recipe, tests make it by hand."""
+    """What a model is made of; ``recipe/build.py`` makes it from a recipe, tests make it by hand."""
 
     modality: Modality
     mask: Mask

@@ -39,9 +39,8 @@ def table(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Sett
 @dataclass(frozen=True)
 class Survey:
     """Everything but features of encoders. ``table``: its only row of features is that of the raw ones. ``encoders``: to be
-    judged, one a checkpoint. ``parts``: records of the training and test part, under a named split of all
-    samples; ``places[i]``: part and number there of the
-    table's row i. ``counts`` ``[n, 2]``: see ``tokens.counts``."""
+    judged, one a checkpoint. ``parts``: records of the training and test part, under a named split of all samples;
+    ``places[i]``: part and number there of the table's row i. ``counts`` ``[n, 2]``: see ``token_labels.counts``."""
 
     loaded: list[Loaded]
     encoders: list[nn.Module]

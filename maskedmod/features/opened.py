@@ -1,4 +1,4 @@
-"""What is to be embedded: a folder, a file, Parquet, a data set of Hugging Face, or the run's own validation set."""
+"""What is to be embedded or drawn: a folder, a file, Parquet, a data set of Hugging Face, or the run's own validation set."""
 
 from __future__ import annotations
 

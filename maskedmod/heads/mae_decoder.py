@@ -17,7 +17,7 @@ from maskedmod.layers.block import Block, BlockSettings, make_norm
 from maskedmod.layers.init import Init, initialise, rescale_by_depth
 from maskedmod.layers.linear import Linear
 from maskedmod.layers.positions import make_positions
-from maskedmod.layers.windows import WindowBlock
+from maskedmod.layers.window_attention import WindowBlock
 
 
 class MaeDecoder(Head):

@@ -13,10 +13,7 @@ from typing import Any
 from maskedmod.errors import UserError, nearest, unknown
 from maskedmod.recipe import catalog
 from maskedmod.recipe import file as recipe_file
-from maskedmod.recipe.file import load_tree
 from maskedmod.recipe.layering import Path, lay_over
-
-__all__ = ["SCALARS", "load_tree", "resolve", "resolve_names", "stages"]
 
 SCALARS: dict[str, Any] = {"out": None, "seed": 0, "resume": "auto", "init": None}
 """Top-level settings that are no block, with their defaults."""
@@ -113,7 +110,7 @@ def stages(tree: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 def _load(name: str) -> dict[str, Any]:
     path = recipe_file.find(name)
-    tree = load_tree(path)
+    tree = recipe_file.load_tree(path)
     known = (*KEYS, "presets", "recipe", "preset")
     for key in tree:
         if key not in known:

@@ -1,4 +1,4 @@
-"""Reconstructions: what the model saw, what it was to predict, what it predicted, and how far off it was."""
+"""Reconstructions of dense values: what the model saw, what it was to predict, what it predicted, and how far off it was."""
 
 from __future__ import annotations
 

@@ -19,8 +19,7 @@ class Reconstruction:
     replaced by the mean and by the prediction; None when the target cannot be drawn. ``token_error`` ``[B, N]`` mean squared
     error in target space, NaN where nothing was predicted; ``error`` and ``mean_error`` ``[B]``: its mean over these places
     for the prediction and for the mean. ``discrete`` targets: cross entropy, and no mean; ``unordered`` ones: the loss. ``note``:
-    what a caption must say, ``title``: what was loaded. Pictures of it
-    are made by ``grid`` and shown by ``display``.
+    what a caption must say, ``title``: what was loaded. Pictures of it are made by ``grid`` and shown by ``display``.
     """
 
     modality: Modality

@@ -17,11 +17,8 @@ from maskedmod.features.opened import open_input, parts_of, reads_graphs
 from maskedmod.recipe.build import build_source
 from maskedmod.reconstruct.dense import reconstruct
 from maskedmod.reconstruct.grid import save_grid
-from maskedmod.reconstruct.reconstruction import Reconstruction
 from maskedmod.zoo.load import load
 from maskedmod.zoo.run_folder import find
-
-__all__ = ["Reconstruction", "drawable", "reconstruct", "reconstruct_run", "save_grid"]
 
 OTHER_PICTURES = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".svg", ".pdf")
 """Endings of formats that are not written; a folder may have any other ending."""

@@ -36,7 +36,8 @@ def offer(name: str, make: Callable[[str], Any]) -> None:
 if TYPE_CHECKING:  # what is offered, for editors
 
     def model(name: str, *words: str, preset: str | None = None, seed: int = 0) -> Any:
-        """A model of this modality with fresh weights, see ``maskedmod.create``."""
+        """A model of this modality with fresh weights, see ``maskedmod.create``; its type stands above the packages, and is
+        known to who calls that."""
 
     def models() -> list[str]:
         """Names that ``model`` knows: the recipes of this modality."""

@@ -24,7 +24,7 @@ class EdgeIds(Target):
         self.which, self.width = which, spec.edge_categories[which]
 
     def forward(self, step: Step, view: str, where: Where) -> Tensor:
-        """-> int64 ``[U]`` in the order of ``layers.bonds.bonds_of``."""
+        """-> int64 ``[U]`` in the order of ``layers.graphs.bonds.bonds_of``."""
         if where.index is None:
             raise ValueError("target=edge_ids describes edges of nodes; region=pooled has none")
         source = step.views[view].source

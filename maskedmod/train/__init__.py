@@ -1,1 +1,1 @@
-"""One trainer for all models. It knows one protocol and no block or modality: see ``trainer.Trainable``."""
+"""One trainer for all models. It knows one protocol and no block or modality: see ``protocol.Trainable``."""

@@ -1,4 +1,4 @@
-"""``maskedmod.load``: a run folder, or weights published in a layout that is known here."""
+"""Read a model: a run folder, or weights published in a layout that is known here."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from maskedmod.core.blocks.teacher import Checkpoints
 from maskedmod.core.model import MaskedModel
 from maskedmod.errors import UserError
 from maskedmod.recipe.build import build_modality, build_model
-from maskedmod.recipe.config import load_tree
+from maskedmod.recipe.file import load_tree
 from maskedmod.zoo import step_folder
 
 

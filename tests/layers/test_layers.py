@@ -19,7 +19,7 @@ from maskedmod.layers.attention import Attention, Who
 from maskedmod.layers.block import BlockSettings, DropPath
 from maskedmod.layers.init import initialise, rescale_by_depth
 from maskedmod.layers.positions import RelativeBias, Rotary, SinCos, lattice, sincos
-from maskedmod.layers.windows import WindowBlock, Windows
+from maskedmod.layers.window_attention import WindowBlock, Windows
 
 SPEC = Spec(values=6, axes=2, grid=(4, 6), width=32, target=6)
 

@@ -11,7 +11,7 @@ from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.writers.graph import graph_mae, pretrain_gnns
 from maskedmod.zoo.writers.image import jepa, mae, masked_inside
 from maskedmod.zoo.writers.points import point_m2ae, point_mae
-from maskedmod.zoo.writers.sequence import esm, molformer, text
+from maskedmod.zoo.writers.sequence import bert, esm, molformer
 from maskedmod.zoo.writing import Written
 
 WRITERS: dict[str, Callable[[Loaded, int], Written]] = {
@@ -28,7 +28,7 @@ WRITERS: dict[str, Callable[[Loaded, int], Written]] = {
     "hf_i_jepa": jepa.hf_i_jepa,
     "fair_esm": esm.fair_esm,
     "hf_esm": esm.hf_esm,
-    "hf_bert": text.hf_bert,
+    "hf_bert": bert.hf_bert,
     "molformer": molformer.molformer,
     "ibm_molformer": molformer.ibm_molformer,
     "point_mae": point_mae.point_mae,

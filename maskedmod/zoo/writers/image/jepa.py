@@ -7,8 +7,8 @@ from typing import Any
 from maskedmod.errors import UserError
 from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.mapping import HEAD, patch_kernel
-from maskedmod.zoo.writers.image import vit
-from maskedmod.zoo.writers.image.vit import Parts
+from maskedmod.zoo.writers.image import parts as vit
+from maskedmod.zoo.writers.image.parts import Parts
 from maskedmod.zoo.writing import Writer, Written
 
 PLAIN: dict[str, Any] = {"classes": 0, "layer_scale": None, "final_norm": (None, True), "positions": vit.TABLES}

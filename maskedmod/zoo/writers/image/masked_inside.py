@@ -7,8 +7,8 @@ from typing import Any
 from maskedmod.errors import UserError
 from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.mapping import HEAD, patch_kernel, shuffle
-from maskedmod.zoo.writers.image import vit
-from maskedmod.zoo.writers.image.vit import Parts
+from maskedmod.zoo.writers.image import parts as vit
+from maskedmod.zoo.writers.image.parts import Parts
 from maskedmod.zoo.writing import Writer, Written
 
 RELATIVE: dict[str, Any] = {"classes": 1, "positions": "relative", "qkv_bias": ("qv", "none"), "sees": "mask_token"}

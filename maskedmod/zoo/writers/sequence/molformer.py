@@ -10,7 +10,7 @@ from maskedmod.recipe.layering import chosen
 from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.mapping import HEAD
 from maskedmod.zoo.settings import TOKENS
-from maskedmod.zoo.writers.sequence.text import BLOCK, QKV, USUAL
+from maskedmod.zoo.writers.sequence.bert import BLOCK, QKV, USUAL
 from maskedmod.zoo.writing import Qkv, Writer, Written, refuse, unusual
 
 BLOCKS = r"encoder\.blocks\.(\d+)"
