@@ -78,9 +78,9 @@ class TrainSettings:
     val_every: int | None = None
     """Steps between two validations; None: ten times a run. 0: at the end alone. The last step always gets one."""
     val_batches: int | None = None
-    """Validation batches; None: all."""
+    """Validation on at most the samples of so many batches; None: all."""
     baseline_batches: int = 32
-    """Training batches from which the mean predictor is measured; 0: no mean predictor."""
+    """The mean predictor is measured on the training samples of so many batches at most; 0: no mean predictor."""
     health_every: int = 100
     """Steps between two health checks, beside those at steps 10 and 20; 0: none."""
     pictures_every: int | None = None

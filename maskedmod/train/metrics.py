@@ -22,6 +22,9 @@ from tqdm import tqdm
 
 from maskedmod.train.parallel import Parallel
 
+FIRST_SECONDS, MOST_SECONDS = 10.0, 300.0
+"""Until the first plain line of progress, and between two of them at most."""
+
 
 class NotFiniteError(ValueError):
     """A loss or gradient that is NaN or infinite: ``step`` (1-based), accumulation ``part`` of this process (None: another
@@ -41,6 +44,8 @@ class Metrics:
         """``start``: steps already done; later lines of an earlier attempt are taken out. ``samples``, ``tokens``: of a step."""
         self.parallel, self.samples, self.tokens = parallel, samples, tokens
         self.file, self.last_validation, self.last_probe = out / "metrics.jsonl", 0, 0
+        self.total, self._pause = total, FIRST_SECONDS / 2
+        self._next = time.perf_counter() + FIRST_SECONDS
         self._pending: list[tuple[int, float, list[dict[str, Tensor]]]] = []
         if parallel.main:
             out.mkdir(parents=True, exist_ok=True)
@@ -84,6 +89,7 @@ class Metrics:
             part = next((p for p, row in enumerate(own[bad].tolist()) if not all(map(math.isfinite, row))), None)
             raise NotFiniteError(lines[bad]["step"], part, "the loss")
         lines[-1].update(self._rates(len(lines), spent, size))
+        self._tell(lines)
         self._write(lines)
         self._show(lines)
         if size is not None and not math.isfinite(size):
@@ -133,6 +139,20 @@ class Metrics:
                 if key != "step":
                     self.board.add_scalar(key, number, last["step"])
 
+    def _tell(self, lines: list[dict[str, Any]]) -> None:
+        """Where no bar can live, a plain line: soon, and then ever more rarely."""
+        now = time.perf_counter()
+        if not self.parallel.main or not self.bar.disable or now < self._next:
+            return
+        self._pause = min(2 * self._pause, MOST_SECONDS)
+        self._next = now + self._pause
+        last, mean = lines[-1], sum(line["loss"] for line in lines) / len(lines)
+        left = (self.total - last["step"]) * self.samples / last["samples_per_s"]
+        self.say(
+            f"step {last['step']} of {self.total}: loss {mean:.4f}, {last['samples_per_s']:.0f} samples/s, "
+            f"{last['memory_gb']:.2f} GB, {clock(left)} left"
+        )
+
     def _truncate(self, start: int) -> None:
         """Take out lines after ``start`` and one that a crash cut."""
         if not self.file.exists():
@@ -167,6 +187,13 @@ def _board(folder: Path, start: int) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder), purge_step=start + 1)  # type: ignore[no-untyped-call]
+
+
+def clock(seconds: float) -> str:
+    """``2 h 05 min``, ``4 min 10 s`` or ``9 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def memory_gb(device: torch.device) -> float:

@@ -32,6 +32,7 @@ from maskedmod.train.initial import start_from
 from maskedmod.train.parallel import Parallel, processes
 from maskedmod.train.pictures import RunPictures
 from maskedmod.train.probe import OnlineProbe
+from maskedmod.train.schedule import Plan
 from maskedmod.train.trainer import Trainer
 from maskedmod.zoo.load import Checkpoints
 from maskedmod.zoo.run_folder import statistics
@@ -97,6 +98,7 @@ def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, 
     held_out, means = _groups(records, modality, settings, shared)
     if held_out is None:
         lines.append("no validation data: the run is not validated")
+    lines += _long_warmup(Plan(settings, loader.steps_per_epoch / settings.accumulate))
     if parallel.main:
         for line in [f"run folder {out}", *lines]:
             _say(line)
@@ -110,6 +112,14 @@ def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, 
         pictures=_pictures(model, records, parallel, out),
         probe=_probe(model, records, settings, parallel, out), means=means, notes={"recipe": str(tree.get("recipe", ""))},
     )  # fmt: skip
+
+
+def _long_warmup(plan: Plan) -> list[str]:
+    """A warm-up that was meant for a longer run keeps the learning rate below its peak."""
+    if 4 * plan.warmup <= plan.total:
+        return []
+    better = f"train.warmup_steps={max(1, plan.total // 10)} would be a tenth"
+    return [f"the learning rate warms up for {min(plan.warmup, plan.total)} of {plan.total} steps; {better}"]
 
 
 def _groups(
