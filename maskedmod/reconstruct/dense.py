@@ -27,20 +27,19 @@ def reconstruct(
     run's end, so the same samples at another moment of training have the same mask. ``baseline``: per-position training mean
     of every objective's target, ``[N, P]``; without it the mean-fill is the mean of a sample's visible targets. The model's
     mode and the global random state are as before afterwards. Packed values: see ``packed``. Raises ValueError
-    for packed ids and pooled predictions, which have no picture.
+    for pooled predictions, which have no picture.
     """
-    with masked_step(model, batch, ctx, packed=model.modality.spec.vocab is None) as (name, objective, step, at):
+    with masked_step(model, batch, ctx) as (name, objective, step, at):
+        means = None if baseline is None else baseline.get(name)
         if step.views[at].mask.packed:
-            return predict_packed(objective, name, step, at)
-        return _predict(objective, name, step, at, None if baseline is None else baseline.get(name))
+            return predict_packed(objective, name, step, at, means)
+        return _predict(objective, name, step, at, means)
 
 
 @contextmanager
-def masked_step(
-    model: MaskedModel, batch: dict[str, Any], ctx: Context, packed: bool = False
-) -> Iterator[tuple[str, Objective, Step, str]]:
+def masked_step(model: MaskedModel, batch: dict[str, Any], ctx: Context) -> Iterator[tuple[str, Objective, Step, str]]:
     """The objective that is shown, with its name, the masked step, and the name of the view; without gradients. ValueError for
-    packed batches, unless ``packed`` ones are wanted."""
+    pooled predictions."""
     name = "main" if "main" in model.objectives else next(iter(model.objectives))
     objective = model.objectives[name]
     assert isinstance(objective, Objective)
@@ -57,8 +56,6 @@ def masked_step(
             moment = replace(ctx, training=False, generator=generator, step=ctx.max_steps, rank=0)
             step = model.step(batch, moment)
             at = objective.views[0] if objective.views else next(iter(step.views))
-            if step.views[at].mask.packed and not packed:
-                raise ValueError("ids of packed sequences have no reconstruction to draw; predict_masked gives them as numbers")
             yield name, objective, step, at
     finally:
         model.train(was_training)

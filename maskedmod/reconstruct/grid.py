@@ -13,6 +13,7 @@ from torch import Tensor
 
 from maskedmod.core.tokens import Tokens
 from maskedmod.reconstruct.drawing import Stage, grid_picture, paint_blocks, paint_heat, token_map
+from maskedmod.reconstruct.letters import letters_picture
 from maskedmod.reconstruct.media import wav as wav_file
 from maskedmod.reconstruct.packed import first_graphs
 from maskedmod.reconstruct.reconstruction import Reconstruction
@@ -50,6 +51,8 @@ def grid(
     recon = first(recon, max_samples)
     count = recon.tokens.batch
     names = list(titles or [])[:count] or [f"sample {i}" for i in range(count)]
+    if recon.sure is not None:
+        return letters_picture(recon, names, _headline(recon, headline))
     return grid_picture(stages(recon), names, _headline(recon, headline), caption(recon), columns)
 
 

@@ -1,4 +1,4 @@
-"""Reconstructions of packed values (nodes of graphs)."""
+"""Reconstructions of packed values: nodes of graphs, ids of sequences."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from maskedmod.core.tokens import Tokens
 from maskedmod.reconstruct.reconstruction import Reconstruction
 
 
-def predict_packed(objective: Objective, name: str, step: Step, at: str) -> Reconstruction:
-    """As ``reconstruction.reconstruct`` for packed tokens: flags and values are ``[L]`` and ``[L, P]``, of several masks those of
-    the first. Errors are the objective's own loss, since losses of graphs do not ask for the size of a prediction; the mean is
-    that of a graph's visible nodes, and there is none of ids. ValueError where the target cannot be drawn."""
+def predict_packed(objective: Objective, name: str, step: Step, at: str, baseline: Tensor | None = None) -> Reconstruction:
+    """As ``dense.reconstruct`` for packed tokens: flags and values are ``[L]`` and ``[L, P]`` (ids ``[L]``), of several masks
+    those of the first. Errors are the objective's own loss, since losses of graphs do not ask for the size of a prediction; the
+    mean is that of a graph's visible nodes, of ids their shares in the training data (``baseline`` ``[1, V]``), where these are
+    known. ValueError where the target cannot be drawn."""
     view, discrete = step.views[at], objective.target.discrete
     where = view.mask.where(objective.region)
     if len(view.mask.role) != len(view.rows.values):
@@ -30,12 +31,15 @@ def predict_packed(objective: Objective, name: str, step: Step, at: str) -> Reco
     guess = said.mean(0) if said.ndim > goal.ndim + discrete else said  # several views of one re-masked graph (GraphMAE2)
     drawn = objective.target.restore(guess, view)
     if drawn is None:
-        raise ValueError("this target has no picture: it is no value of a packed token")
+        raise ValueError("this target has no picture: it is no value of a packed token; predict_masked gives it as numbers")
     mean = None if discrete else _visible_mean(objective, step, at)[where.index]
     filled = None if mean is None else objective.target.restore(mean, view)
     wrong = objective.loss.per_token(said, goal if discrete else goal.float())
     wrong = wrong.mean(0) if wrong.ndim > 1 else wrong
     mean_wrong = None if mean is None else objective.loss.per_token(mean, goal.float())
+    ids = discrete and drawn.ndim == 1
+    if ids and baseline is not None and baseline.shape == (1, guess.shape[-1]):
+        mean_wrong = -baseline[0].to(goal.device).log()[goal]
     first = slice(0, len(index))  # tiled row after row: those of the first mask come first
     tokens, values = view.tokens, view.tokens.values.float()
     blocks = torch.zeros(len(values), dtype=torch.bool, device=values.device).index_fill(0, index, True)
@@ -53,7 +57,15 @@ def predict_packed(objective: Objective, name: str, step: Step, at: str) -> Reco
         discrete=discrete,
         unordered=True,
         note=objective.target.note,
+        sure=_sureness(guess[first], goal[first], index, len(values)) if ids else None,
     )
+
+
+def _sureness(scores: Tensor, goal: Tensor, index: Tensor, total: int) -> Tensor:
+    """Probabilities of the likeliest id and of the true one at every predicted place, ``[L, 2]``, NaN elsewhere."""
+    shares = scores.softmax(-1)
+    both = torch.stack([shares.amax(-1), shares.gather(-1, goal[:, None])[:, 0]], dim=-1)
+    return _put(both.new_full((total, 2), torch.nan), index, both)
 
 
 def _visible_mean(objective: Objective, step: Step, at: str) -> Tensor:
@@ -98,4 +110,5 @@ def first_graphs(recon: Reconstruction, count: int) -> Reconstruction:
         blocks=recon.blocks[:n], token_error=recon.token_error[:n], error=recon.error[:count],
         mean_error=None if recon.mean_error is None else recon.mean_error[:count],
         filled=None if recon.filled is None else recon.filled[:n], predicted=recon.predicted[:n],
+        sure=None if recon.sure is None else recon.sure[:n],
     )  # fmt: skip

@@ -36,7 +36,7 @@ class Prediction:
 
 def predict(model: MaskedModel, batch: dict[str, Any], ctx: Context) -> Prediction:
     """Mask one collated batch (on the model's device) as ``reconstruct`` does, and give prediction and truth as they are."""
-    with masked_step(model, batch, ctx, packed=True) as (name, objective, step, at):
+    with masked_step(model, batch, ctx) as (name, objective, step, at):
         view = step.views[at]
         if view.mask.packed:
             return _packed(objective, step, at)

@@ -18,7 +18,8 @@ class Reconstruction:
     bool ``[B, J, N]``: the target sets. ``filled`` / ``predicted``: token values ``[B, N, P]`` with the predicted places
     replaced by the mean and by the prediction; None when the target cannot be drawn. ``token_error`` ``[B, N]`` mean squared
     error in target space, NaN where nothing was predicted; ``error`` and ``mean_error`` ``[B]``: its mean over these places
-    for the prediction and for the mean. ``discrete`` targets: cross entropy, and no mean; ``unordered`` ones: the loss. ``note``:
+    for the prediction and for the mean. ``sure`` ``[L, 2]``, of packed ids: probabilities of what was predicted and of the
+    truth, NaN elsewhere. ``discrete`` targets: cross entropy, and no mean; ``unordered`` ones: the loss. ``note``:
     what a caption must say, ``title``: what was loaded. Pictures of it are made by ``grid`` and shown by ``display``.
     """
 
@@ -35,6 +36,7 @@ class Reconstruction:
     discrete: bool = False
     unordered: bool = False
     note: str = ""
+    sure: Tensor | None = None
     title: str = ""
 
     def __repr__(self) -> str:

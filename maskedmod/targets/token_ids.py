@@ -37,9 +37,9 @@ class TokenIds(Target):
         return ids if self.discrete else F.one_hot(ids, self.width).float()
 
     def restore(self, values: Tensor, view: View) -> Tensor | None:
-        """Of tokens that have several ids: scores ``[..., classes]`` -> the likeliest id, the others 0, ``[..., C]``."""
+        """Scores ``[..., classes]`` -> the likeliest id; of tokens that have several ids the others are 0, ``[..., C]``."""
         if not self.several:
-            return None
+            return values.argmax(-1)
         ids = torch.zeros(*values.shape[:-1], view.rows.values.shape[-1], dtype=torch.long, device=values.device)
         ids[..., self.which] = values.argmax(-1)
         return ids

@@ -73,5 +73,3 @@ def test_molecules() -> None:
 def test_what_does_not_fit(model: Loaded) -> None:
     with pytest.raises(UserError, match=r"mask has the shape \(5,\); expected \[34\], all sequences one after another"):
         model.predict_masked(PROTEINS, mask=torch.zeros(5, dtype=torch.bool))
-    with pytest.raises(ValueError, match="predict_masked gives them as numbers"):
-        model.reconstruct(PROTEINS)
