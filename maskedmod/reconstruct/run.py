@@ -17,6 +17,7 @@ from maskedmod.features.opened import open_input, parts_of, reads_graphs
 from maskedmod.recipe.build import build_source
 from maskedmod.reconstruct.dense import reconstruct
 from maskedmod.reconstruct.grid import save_grid
+from maskedmod.targets.token_ids import TokenIds
 from maskedmod.zoo.load import load
 from maskedmod.zoo.run_folder import find
 
@@ -25,10 +26,12 @@ OTHER_PICTURES = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".s
 
 
 def drawable(model: MaskedModel) -> bool:
-    """False when the model has only pooled predictions or its tokens are no dense values, which have no picture."""
+    """False when the model has only pooled predictions, or what it says of ids is not which ids they are."""
     name = "main" if "main" in model.objectives else next(iter(model.objectives))
     objective = model.objectives[name]
-    return isinstance(objective, Objective) and objective.region != "pooled" and model.modality.spec.vocab is None
+    if not isinstance(objective, Objective) or objective.region == "pooled":
+        return False
+    return model.modality.spec.vocab is None or isinstance(objective.target, TokenIds)
 
 
 def reconstruct_run(

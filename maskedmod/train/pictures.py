@@ -54,7 +54,8 @@ class RunPictures:
         folder = self.out / "pictures"
         if whole:
             save_grid(result, folder / f"step_{step:08d}.png", SAMPLES, keys, f"step {step}")
-        save_rows(result, folder / ROWS, step)
+        if result.sure is None:  # letters stand in lines of their own
+            save_rows(result, folder / ROWS, step)
 
 
 def save_rows(recon: Reconstruction, folder: Path, step: int) -> None:
