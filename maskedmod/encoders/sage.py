@@ -32,4 +32,4 @@ class Sage(NodeNetwork):
         norm: NodeNorm = "none",
         dropout: float = 0.0,
     ) -> None:
-        super().__init__(spec, embedding, depth, width, sees, lambda n: SageLayer(n, width, dropout, norm, activation))
+        super().__init__(spec, embedding, depth, width, sees, lambda n, _: SageLayer(n, width, dropout, norm, activation))
