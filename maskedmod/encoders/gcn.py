@@ -18,9 +18,10 @@ class Gcn(NodeNetwork):
 
     Nodes count themselves as neighbours where the data have self-loops (``modality.graph.self_loops``). ``sees``: ``mask_token``
     or ``corrupt`` put a learned vector at hidden nodes, ``full`` hides no node. ``dropout``: of every layer's input.
-    ``residual``: a layer's input, mapped where its width differs, is added before the norm. ``bias``: added after the sum, or ``scaled``
-    with it by the node's degree, sources being scaled by the edges that leave them (GraphMAE's released code). ``drop_edges``: share
-    of the edges left out in training, self-loops ``kept``, or dropped as well and one ``added`` to every node.
+    ``residual``: a layer's input, mapped where its width differs, is added before the norm. ``bias``: added after the sum, or
+    ``scaled`` with it by the node's degree, sources being scaled by the edges that leave them (GraphMAE's released code).
+    ``drop_edges``: share of the edges left out in training, self-loops ``kept``, or dropped as well and one ``added`` to every
+    node.
     """
 
     def __init__(
