@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from torch import nn
 
@@ -18,6 +19,7 @@ class Gcn(NodeNetwork):
 
     Nodes count themselves as neighbours where the data have self-loops (``modality.graph.self_loops``). ``sees``: ``mask_token``
     or ``corrupt`` put a learned vector at hidden nodes, ``full`` hides no node. ``dropout``: of every layer's input.
+    ``dropout_of``: ``outputs``, of what every layer but the last gives, which is then what heads read of it (S2GAE's code).
     ``residual``: a layer's input, mapped where its width differs, is added before the norm. ``bias``: added after the sum, or
     ``scaled`` with it by the node's degree, sources being scaled by the edges that leave them (GraphMAE's released code).
     ``drop_edges``: share of the edges left out in training, self-loops ``kept``, or dropped as well and one ``added`` to every
@@ -38,8 +40,11 @@ class Gcn(NodeNetwork):
         bias: Bias = "after",
         drop_edges: float = 0.0,
         self_loops: SelfLoops = "kept",
+        dropout_of: Literal["inputs", "outputs"] = "inputs",
     ) -> None:
-        def layer(inputs: int, last: bool) -> GcnLayer:
-            return GcnLayer(inputs, width, dropout, norm, activation, residual, bias)
+        inside, after = (dropout, 0.0) if dropout_of == "inputs" else (0.0, dropout)
 
-        super().__init__(spec, embedding, depth, width, sees, layer, drop_edges, self_loops)
+        def layer(inputs: int, last: bool) -> GcnLayer:
+            return GcnLayer(inputs, width, inside, norm, activation, residual, bias)
+
+        super().__init__(spec, embedding, depth, width, sees, layer, drop_edges, self_loops, after)

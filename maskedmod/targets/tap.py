@@ -32,7 +32,7 @@ class Tap(Target):
         if self.at == "region":
             return where
         if "seeds" not in step.batch:
-            raise ValueError("target.at=seeds needs parts of graphs: modality.neighbours=[10,10] modality.seed_nodes=512")
+            raise ValueError("target=tap with at=seeds needs parts of graphs, modality.neighbours=[10,10]; else say at=region")
         return Where(step.batch["seeds"].nonzero()[:, 0])
 
     def forward(self, step: Step, view: str, where: Where) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -167,14 +167,15 @@ def projected(x: Tensor | NodeRows, weight: Tensor, rate: float, training: bool)
 
 
 def through(
-    layers: Iterable[nn.Module], x: Tensor | NodeRows, edges: Incoming, taps: Sequence[str]
+    layers: Sequence[nn.Module], x: Tensor | NodeRows, edges: Incoming, taps: Sequence[str], drop: float = 0.0
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Layer after layer over the same edges -> output of the last one and what was tapped: ``block.i``, counted from either
-    end."""
+    end. ``drop``: share of the values of every output but the last that are dropped, for what is tapped too."""
     outputs: list[Tensor] = []
-    for layer in layers:
+    for i, layer in enumerate(layers):
         x = layer(x, edges)
         assert isinstance(x, Tensor)
+        x = dropout(x, drop, i + 1 < len(layers))
         outputs.append(x)
     names = {f"block.{i}": out for n in (0, -len(outputs)) for i, out in enumerate(outputs, n)}
     return outputs[-1], {tap: names[tap] for tap in taps if tap in names}
