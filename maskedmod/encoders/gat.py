@@ -10,8 +10,18 @@ from maskedmod.core.apply import Seen, Sees
 from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.core.latent import Latent
 from maskedmod.core.spec import Spec
-from maskedmod.layers.graphs.gat import GatLayer, GatSettings
-from maskedmod.layers.graphs.parts import Activation, NodeInput, NodeNorm, NodeRows, edges_of, part, thinned
+from maskedmod.layers.graphs.gat import GatLayer, GatSettings, Score
+from maskedmod.layers.graphs.parts import (
+    Activation,
+    NodeInput,
+    NodeNorm,
+    NodeRows,
+    SelfLoops,
+    edge_index_of,
+    edges_of,
+    part,
+    thinned,
+)
 
 
 class Gat(Encoder):
@@ -20,7 +30,10 @@ class Gat(Encoder):
 
     ``sees``: ``mask_token`` or ``corrupt`` put a learned vector at hidden nodes, ``full`` hides nothing. ``slope``: of the
     LeakyReLU on attention logits. ``dropout``: of every layer's input; ``attention_dropout``: of attention weights.
-    ``drop_edges``: share of the edges left out in training, self-loops excepted. ``only_visible``: give the visible nodes alone,
+    ``score``: of two neighbours, ``add`` as published or ``dot``, their product, with no bias (DotGAT of GraphMAE's code).
+    ``same_width_residual``: false leaves the residual out where a layer's widths agree (GraphMAE2's released code).
+    ``drop_edges``: share of the edges left out in training, self-loops ``kept``, or dropped as well and one ``added`` to every
+    node. ``only_visible``: give the visible nodes alone,
     which is all that a decoder with ``remask=zero`` reads, so that the last layer computes no others.
     ``projector``: width inside an MLP whose output is the tap ``projection`` (GraphMAE2, Hou et al. 2023, section 3.3).
     """
@@ -42,6 +55,9 @@ class Gat(Encoder):
         drop_edges: float = 0.0,
         only_visible: bool = False,
         projector: int | None = None,
+        score: Score = "add",
+        same_width_residual: bool = True,
+        self_loops: SelfLoops = "kept",
     ) -> None:
         super().__init__()
         if depth < 1 or width < 1:
@@ -49,8 +65,9 @@ class Gat(Encoder):
         if not 0.0 <= drop_edges < 1.0:
             raise ValueError(f"drop_edges must lie in 0 to 1, 1 excluded, not {drop_edges}")
         self.width, self.sees, self.drop_edges, self.only_visible = width, sees, drop_edges, only_visible
+        self.self_loops = self_loops
         self.input = NodeInput(spec, embedding, width, sees in ("mask_token", "corrupt"))
-        settings = GatSettings(heads, slope, dropout, attention_dropout, residual, norm, activation)
+        settings = GatSettings(heads, slope, dropout, attention_dropout, residual, norm, activation, score, same_width_residual)
         inputs = [self.input.width] + [width] * (depth - 1)
         self.layers = nn.ModuleList(GatLayer(n, width, settings) for n in inputs)
         self.projector: nn.Module | None = None
@@ -58,11 +75,11 @@ class Gat(Encoder):
             self.projector = nn.Sequential(nn.Linear(width, projector), nn.PReLU(), nn.Linear(projector, width))
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
-        """Taps: ``block.i``, the output of layer i; ``projection``."""
-        tokens = thinned(seen.tokens, self.drop_edges) if self.training else seen.tokens
+        """Taps: ``block.i``, the output of layer i; ``edges``, those that were read, int64 ``[2, E]``; ``projection``."""
+        tokens = thinned(seen.tokens, self.drop_edges, self.self_loops) if self.training else seen.tokens
         edges, rows, layout = edges_of(tokens), None, tokens.layout
         x: Tensor | NodeRows = self.input(seen)
-        tapped: dict[str, Tensor] = {}
+        tapped: dict[str, Tensor] = {"edges": edge_index_of(tokens)} if "edges" in taps else {}
         for i, layer in enumerate(self.layers):
             if self.only_visible and seen.mask is not None and i + 1 == len(self.layers):
                 rows = seen.mask.keep

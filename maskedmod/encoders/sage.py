@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from torch import nn
 
@@ -18,7 +19,7 @@ class Sage(NodeNetwork):
     and activation.
 
     ``sees``: ``mask_token`` or ``corrupt`` put a learned vector at hidden nodes, ``full`` hides no node. ``dropout``: of every
-    layer's input.
+    layer's input, or with ``dropout_of=outputs`` of what every layer but the last gives (S2GAE's code).
     """
 
     def __init__(
@@ -31,5 +32,11 @@ class Sage(NodeNetwork):
         activation: Activation = "prelu",
         norm: NodeNorm = "none",
         dropout: float = 0.0,
+        dropout_of: Literal["inputs", "outputs"] = "inputs",
     ) -> None:
-        super().__init__(spec, embedding, depth, width, sees, lambda n: SageLayer(n, width, dropout, norm, activation))
+        inside, after = (dropout, 0.0) if dropout_of == "inputs" else (0.0, dropout)
+
+        def layer(inputs: int, last: bool) -> SageLayer:
+            return SageLayer(inputs, width, inside, norm, activation)
+
+        super().__init__(spec, embedding, depth, width, sees, layer, drop_outputs=after)

@@ -22,22 +22,29 @@ class Ema(Teacher):
     """``teacher = m * teacher + (1 - m) * student`` after every optimiser step, in float32; buffers are copied.
 
     ``momentum``: m, or a schedule (I-JEPA: 0.996 to 1, linear). ``sees``: full, or same (the student's own masked input).
-    ``start``: steps during which the teacher is a plain copy.
+    ``start``: steps during which the teacher is a plain copy. ``drops``: in training the teacher drops what the student drops
+    (values, attention weights, edges; draws of its own), and its buffers are its own: GraphMAE2's released code.
     """
 
     follows = True
 
     def __init__(
-        self, spec: Spec, student: Encoder, momentum: float | Ramp = 0.996, sees: Literal["full", "same"] = "full", start: int = 0
+        self,
+        spec: Spec,
+        student: Encoder,
+        momentum: float | Ramp = 0.996,
+        sees: Literal["full", "same"] = "full",
+        start: int = 0,
+        drops: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = copy.deepcopy(student).requires_grad_(False)
-        self.width, self.momentum, self.sees, self.start = student.width, momentum, sees, start
+        self.width, self.momentum, self.sees, self.start, self.drops = student.width, momentum, sees, start, drops
 
     def train(self, mode: bool = True) -> Ema:
-        """A teacher never drops anything."""
+        """A teacher drops nothing, unless it is to."""
         super().train(mode)
-        self.encoder.eval()
+        self.encoder.train(mode and self.drops)
         return self
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
@@ -49,5 +56,7 @@ class Ema(Teacher):
         mine: list[Tensor] = list(self.encoder.parameters())
         theirs: list[Tensor] = list(student.parameters())
         torch._foreach_lerp_(mine, theirs, 1.0 - momentum)
+        if self.drops:
+            return
         for ours, new in zip(self.encoder.buffers(), student.buffers(), strict=True):
             ours.copy_(new)

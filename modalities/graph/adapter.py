@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -91,7 +92,9 @@ class Graph(Modality):
         draw = np.random.default_rng(seed)
         free = "seed" in record.extra and not record.extra.get("held_out")
         seeds = seeds_of(len(graph), part, parts, draw if free else None)
-        return ready(induced(graph, reached(graph, seeds, self.neighbours, draw)), self.normalize, self.self_loops)
+        chosen = reached(graph, seeds, self.neighbours, draw)
+        around = replace(induced(graph, chosen), seeds=np.isin(chosen, seeds))
+        return ready(around, self.normalize, self.self_loops)
 
     def several(self, data: Any) -> Sequence[Any] | None:
         """A graph is one sample, though those of other packages can be passed through like lists; a batch of them is several."""

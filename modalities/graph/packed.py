@@ -19,7 +19,7 @@ def pack(graphs: Sequence[Graph]) -> dict[str, Any]:
     batch and sorted by target, ``edge_attr`` ``[E, Q]`` where there is one, ``cu_seqlens`` int32 ``[S+1]``, ``max_seqlen``.
 
     A single graph is not copied: every step of whole-graph training gets the same tensors, so that what is derived from
-    ``edge_index`` may be kept."""
+    ``edge_index`` may be kept. ``seeds`` bool ``[L]`` where the graphs are parts of larger ones."""
     sizes = torch.tensor([len(graph) for graph in graphs])
     cu = torch.zeros(len(graphs) + 1, dtype=torch.int32)
     cu[1:] = sizes.cumsum(0)
@@ -32,6 +32,8 @@ def pack(graphs: Sequence[Graph]) -> dict[str, Any]:
     batch: dict[str, Any] = {"nodes": nodes, "edge_index": edges, "cu_seqlens": cu, "max_seqlen": int(sizes.max())}
     if graphs[0].edge_attr is not None:
         batch["edge_attr"] = torch.from_numpy(np.concatenate([graph.edge_attr for graph in graphs]))  # type: ignore[misc]
+    if graphs[0].seeds is not None:
+        batch["seeds"] = torch.from_numpy(np.concatenate([graph.seeds for graph in graphs]))  # type: ignore[misc]
     return batch
 
 

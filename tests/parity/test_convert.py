@@ -141,13 +141,17 @@ def test_clouds_round_trip(system: str, tmp_path: Path) -> None:
 def test_graph_mae_round_trip(system: str, tmp_path: Path) -> None:
     """The plain state dict of either branch; what a run writes has the names of the DGL branch."""
     for name in cases(system):
-        weights = golden(name).group("weights.")
-        loaded = load_saved(weights, tmp_path / "theirs.pth")
+        case = golden(name)
+        if case.meta["class"].startswith("chem"):  # another network, see test_graph_mae_molecules.py
+            continue
+        weights, made = case.group("weights."), case.meta["constructor"]
+        loaded = load_saved(weights, tmp_path / "theirs.pth", settings=made)
         same(loaded.export("fair", tmp_path / "back.pth"), weights)
         same(torch.load(tmp_path / "back.pth", weights_only=True), weights)
         loaded.kept.clear()
-        assert not any("lin_dst" in key or "att_src" in key for key in loaded.export("fair", tmp_path / "dgl.pth"))
-        same(dict(maskedmod.load(tmp_path / "dgl.pth").model.state_dict()), dict(loaded.model.state_dict()))
+        dgl = loaded.export("fair", tmp_path / "dgl.pth")
+        assert not any("lin_dst" in key or "att_src" in key or ".nn." in key for key in dgl)
+        same(dict(maskedmod.load(tmp_path / "dgl.pth", settings=made).model.state_dict()), dict(loaded.model.state_dict()))
 
 
 def test_pretrain_gnns_round_trip(tmp_path: Path) -> None:

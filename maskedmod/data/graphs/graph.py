@@ -21,7 +21,8 @@ class Graph:
 
     ``nodes``: float32 ``[n, P]``, a scipy CSR matrix of that shape, or int64 ``[n, C]`` for categories. ``edges``: int64
     ``[2, E]``, rows source and target, sorted by target and then source, none twice. ``edge_attr``: ``[E, Q]`` floats or int64
-    categories in the order of the edges. ``removed``: how many of what was left out when it was read.
+    categories in the order of the edges. ``removed``: how many of what was left out when it was read. ``seeds``: bool ``[n]`` of
+    a part of a larger graph, nodes that it was drawn around.
 
     A record of a graph may carry ``extra["token_labels"]``, a label (or None) for each node, where its own label is that of the
     graph; and ``extra["parts"]``, node numbers of a published split by ``train``, ``val`` and ``test``.
@@ -31,6 +32,7 @@ class Graph:
     edges: Array
     edge_attr: Array | None = None
     removed: Mapping[str, int] = field(default_factory=dict)
+    seeds: Array | None = None
 
     def __len__(self) -> int:
         return int(self.nodes.shape[0])

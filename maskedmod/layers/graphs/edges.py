@@ -35,9 +35,18 @@ def pairs_of(relation: Relation, nodes: int) -> Pairs:
     return Pairs(torch.stack([keys // nodes, keys % nodes]), of)
 
 
-def apart(like: Tensor, pairs: Pairs, layout: Layout, nodes: int, generator: torch.Generator | None, tries: int = 4) -> Tensor:
+def apart(
+    like: Tensor,
+    pairs: Pairs,
+    layout: Layout,
+    nodes: int,
+    generator: torch.Generator | None,
+    tries: int = 4,
+    either: bool = False,
+) -> Tensor:
     """Random pairs that no edge joins, int64 ``[2, <= n]``, for n given ones ``like`` int64 ``[2, n]``, each of two nodes of the
-    same graph. Of ``tries`` draws for each, the first that are no edges count: fewer than n where a graph is almost complete."""
+    same graph. Of ``tries`` draws for each, the first that are no edges count: fewer than n where a graph is almost complete.
+    The lower node stands first, or with ``either`` the one that was drawn first."""
     assert layout.cu_seqlens is not None
     graph = layout.segments()[like[0]].repeat(tries)
     begin, size = layout.cu_seqlens[:-1].long()[graph], layout.cu_seqlens.diff().long()[graph]
@@ -45,4 +54,5 @@ def apart(like: Tensor, pairs: Pairs, layout: Layout, nodes: int, generator: tor
     drawn = begin + (share * size).long()
     low, high = drawn.amin(0), drawn.amax(0)
     free = (low != high) & ~torch.isin(low * nodes + high, pairs.ends[0] * nodes + pairs.ends[1])
-    return torch.stack([low, high])[:, free.nonzero()[: like.shape[1], 0]]
+    found = drawn if either else torch.stack([low, high])
+    return found[:, free.nonzero()[: like.shape[1], 0]]

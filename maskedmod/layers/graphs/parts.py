@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,13 +12,15 @@ from torch import Tensor, nn
 
 from maskedmod.core.apply import Seen
 from maskedmod.core.spec import Spec
-from maskedmod.core.tokens import Layout, Tokens
+from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.layers.categories import CategoryEmbedding
 from maskedmod.layers.graphs.messages import Incoming, incoming, neighbour_sum, sparse_rows
 from maskedmod.layers.linear import linear
 
-Activation = Literal["prelu", "relu", "elu", "gelu", "none"]
+Activation = Literal["prelu", "relu", "elu", "gelu", "selu", "silu", "none"]
 NodeNorm = Literal["none", "layer", "batch"]
+SelfLoops = Literal["kept", "added"]
+"""What becomes of a node's edge to itself where edges are dropped: see ``thinned``."""
 
 SPARSE = 0.1
 """Share of values that are not 0 up to which a product with sparse rows is worth its overhead on a CPU."""
@@ -26,7 +28,9 @@ SPARSE = 0.1
 
 def make_activation(name: Activation) -> nn.Module:
     """An activation with parameters of its own where it has some (PReLU starts at a slope of 0.25)."""
-    made: dict[str, Callable[[], nn.Module]] = {"prelu": Prelu, "relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU}
+    made: dict[str, Callable[[], nn.Module]] = {
+        "prelu": Prelu, "relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "selu": nn.SELU, "silu": nn.SiLU,
+    }  # fmt: skip
     return nn.Identity() if name == "none" else made[name]()
 
 
@@ -72,14 +76,28 @@ def edge_index_of(tokens: Tokens) -> Tensor:
     return relation.edge_index if relation.kept is None else relation.edge_index[:, relation.kept]
 
 
-def thinned(tokens: Tokens, rate: float) -> Tokens:
-    """Tokens with a random share of their edges hidden; self-loops stay."""
+def thinned(tokens: Tokens, rate: float, self_loops: SelfLoops = "kept") -> Tokens:
+    """Tokens with a random share of their edges hidden. Self-loops are ``kept``; or they are dropped like the others and then one
+    is ``added`` to every node, so that one that was not dropped counts twice (GraphMAE's released code). Edges that were added
+    have no attributes."""
     relation = tokens.relation
     if rate == 0.0 or relation is None:
         return tokens
     source, target = relation.edge_index
-    kept = (torch.rand(len(source), device=source.device) >= rate) | (source == target)
-    return replace(tokens, relation=replace(relation, kept=kept if relation.kept is None else kept & relation.kept))
+    kept = drawn_edges(len(source), rate, source.device)
+    if self_loops == "kept":
+        kept |= source == target
+    if relation.kept is not None:
+        kept &= relation.kept
+    if self_loops == "kept":
+        return replace(tokens, relation=replace(relation, kept=kept))
+    own = torch.arange(len(tokens.values), device=source.device).expand(2, -1)
+    return replace(tokens, relation=Relation(torch.cat([relation.edge_index[:, kept], own], dim=1)))
+
+
+def drawn_edges(count: int, rate: float, device: torch.device) -> Tensor:
+    """bool ``[count]``: edges that are not dropped."""
+    return torch.rand(count, device=device) >= rate
 
 
 def part(layout: Layout, rows: Tensor) -> Layout:
@@ -149,17 +167,26 @@ def projected(x: Tensor | NodeRows, weight: Tensor, rate: float, training: bool)
 
 
 def through(
-    layers: Iterable[nn.Module], x: Tensor | NodeRows, edges: Incoming, taps: Sequence[str]
+    layers: Sequence[nn.Module], x: Tensor | NodeRows, edges: Incoming, taps: Sequence[str], drop: float = 0.0
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Layer after layer over the same edges -> output of the last one and what was tapped: ``block.i``, counted from either
-    end."""
+    end. ``drop``: share of the values of every output but the last that are dropped, for what is tapped too."""
     outputs: list[Tensor] = []
-    for layer in layers:
+    for i, layer in enumerate(layers):
         x = layer(x, edges)
         assert isinstance(x, Tensor)
+        x = dropout(x, drop, i + 1 < len(layers))
         outputs.append(x)
     names = {f"block.{i}": out for n in (0, -len(outputs)) for i, out in enumerate(outputs, n)}
     return outputs[-1], {tap: names[tap] for tap in taps if tap in names}
+
+
+def make_shortcut(inputs: int, outputs: int, residual: bool, same_width: bool = True) -> nn.Module | None:
+    """What a layer adds its input through: nothing, or a map without bias; where the widths agree, as it is, or with
+    ``same_width`` false not at all (GraphMAE2's released code)."""
+    if not residual or (inputs == outputs and not same_width):
+        return None
+    return nn.Identity() if inputs == outputs else nn.Linear(inputs, outputs, bias=False)
 
 
 class NodeInput(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from maskedmod.errors import UserError, unknown
 from maskedmod.zoo.files.source import Source
 from maskedmod.zoo.layouts.audio import audio_mae
-from maskedmod.zoo.layouts.graph import graph_mae, pretrain_gnns
+from maskedmod.zoo.layouts.graph import graph_mae, graph_mae_molecules, pretrain_gnns
 from maskedmod.zoo.layouts.image import (
     beit,
     data2vec_vision,
@@ -45,6 +45,7 @@ LAYOUTS = _all(
     hf_esm,
     hf_bert,
     molformer,
+    graph_mae_molecules,
     pretrain_gnns,
     graph_mae,
     point_mae,

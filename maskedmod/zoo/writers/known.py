@@ -39,6 +39,7 @@ WRITERS: dict[str, Callable[[Loaded, int], Written]] = {
 AUTHORS: dict[tuple[str | None, str | None], str] = {
     ("points", "transformer"): "point_mae", ("points", "point_pyramid"): "point_m2ae",
     ("molecular_graph", "gin_bonds"): "pretrain_gnns", ("graph", "gat"): "graph_mae", ("graph", "gin"): "graph_mae",
+    ("graph", "gcn"): "graph_mae",
 }  # fmt: skip
 """What ``to=fair`` means for point clouds and graphs, by modality and encoder."""
 FAMILIES = ("hf", "timm", "fair-esm", "fair")
