@@ -21,23 +21,32 @@ from maskedmod.core.spec import Spec
 class Ema(Teacher):
     """``teacher = m * teacher + (1 - m) * student`` after every optimiser step, in float32; buffers are copied.
 
-    ``momentum``: m, or a schedule (I-JEPA: 0.996 to 1, linear). ``sees``: full, or same (the student's own masked input).
-    ``start``: steps during which the teacher is a plain copy.
+    ``momentum``: m, or a schedule (I-JEPA: 0.996 to 1, linear). ``sees``: full, same (the student's own masked input), or own
+    (another draw of the mask: the keys of MaskPoint and Point-BERT). ``start``: steps during which the teacher is a plain copy.
+    ``by_batch``: in training it normalises by the batch, drops paths as the student does, and keeps buffers of its own (MoCo);
+    else it is in evaluation and buffers are copied.
     """
 
     follows = True
 
     def __init__(
-        self, spec: Spec, student: Encoder, momentum: float | Ramp = 0.996, sees: Literal["full", "same"] = "full", start: int = 0
+        self,
+        spec: Spec,
+        student: Encoder,
+        momentum: float | Ramp = 0.996,
+        sees: Literal["full", "same", "own"] = "full",
+        start: int = 0,
+        by_batch: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = copy.deepcopy(student).requires_grad_(False)
         self.width, self.momentum, self.sees, self.start = student.width, momentum, sees, start
+        self.by_batch = by_batch
 
     def train(self, mode: bool = True) -> Ema:
-        """A teacher never drops anything."""
+        """A teacher never drops anything, unless ``by_batch``."""
         super().train(mode)
-        self.encoder.eval()
+        self.encoder.train(mode and self.by_batch)
         return self
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
@@ -49,5 +58,7 @@ class Ema(Teacher):
         mine: list[Tensor] = list(self.encoder.parameters())
         theirs: list[Tensor] = list(student.parameters())
         torch._foreach_lerp_(mine, theirs, 1.0 - momentum)
+        if self.by_batch:
+            return
         for ours, new in zip(self.encoder.buffers(), student.buffers(), strict=True):
             ours.copy_(new)

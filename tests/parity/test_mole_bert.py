@@ -119,8 +119,9 @@ def test_tokenizer(name: str, mode: str) -> None:
     case = golden(name)
     made = case.meta["constructor"]
     words = [
-        "recipe=mole_bert_tokenizer", "preset=released", "data=smiles", "data.path=none.smi", f"encoder.depth={made['num_layer']}",
-        f"encoder.width={made['emb_dim']}", f"encoder.layer={made['gnn_type']}", f"encoder.codes={made['num_tokens']}",
+        "recipe=mole_bert_tokenizer", "preset=released", "data=smiles", "data.path=none.smi",
+        f"encoder.depth={made['num_layer']}", f"encoder.width={made['emb_dim']}", f"encoder.layer={made['gnn_type']}",
+        f"encoder.codes={made['num_tokens']}",
         f"objectives.codebook.loss.commitment={made['commitment_cost']}",
     ]  # fmt: skip
     model = filled(build_model(resolve(words)), case, TOKENIZER_RULES).train(mode == "train")
@@ -154,7 +155,8 @@ def test_mole_bert(name: str, mode: str) -> None:
     words = [
         "recipe=mole_bert", "preset=released", "data=smiles", "data.path=none.smi", f"encoder.depth={made['num_layer']}",
         f"encoder.width={made['emb_dim']}", f"encoder.layer={made['gnn_type']}", f"encoder.jump={made['JK']}",
-        "teacher.checkpoint=random", f"target.vocab={made['num_tokens']}", f"objectives.atoms_30.target.vocab={made['num_tokens']}",
+        "teacher.checkpoint=random", f"target.vocab={made['num_tokens']}",
+        f"objectives.atoms_30.target.vocab={made['num_tokens']}",
         f"mask.ratio=[{made['mask_rate1']},{made['mask_rate2']},0.0]", f"mask.bonds={'true' if made['mask_edge'] else 'false'}",
     ]  # fmt: skip
     model = filled(build_model(resolve(words)), case, STUDENT_RULES, ("teacher.encoder.book.vectors",)).train(mode == "train")
