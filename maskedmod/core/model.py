@@ -82,6 +82,7 @@ class MaskedModel(nn.Module):
         self.objectives = nn.ModuleDict(blocks.objectives)
         for objective in blocks.objectives.values():
             objective.head.bind(blocks.encoder)
+            objective.target.bind(objective.head)
         self._hooked: list[Any] = [m for m in self.modules() if m is not self and hasattr(m, "after_step")]
         self._watched: list[tuple[str, Tensor, Tensor, Tensor]] = []
         self._check()
@@ -100,8 +101,9 @@ class MaskedModel(nn.Module):
             step.views[name] = self.view(tokens, ctx)
         return step
 
-    def view(self, tokens: Tokens, ctx: Context, mask: Any = None) -> View:
-        """Teacher, mask and student for one set of tokens; ``mask`` may be given (published masks, pictures)."""
+    def view(self, tokens: Tokens, ctx: Context, mask: Any = None, teacher_mask: Any = None) -> View:
+        """Teacher, mask and student for one set of tokens; ``mask`` may be given (published masks, pictures), and that of a
+        teacher with a mask of its own."""
         teacher = self._teach(Seen(tokens), "full")
         rows = tokens.repeat(self.mask.per_sample if mask is None else mask.per_sample)
         if mask is None:
@@ -110,6 +112,8 @@ class MaskedModel(nn.Module):
         if teacher is None:
             teacher = self._teach(seen, "same")
         student = self.encoder(seen, self._taps("head"))
+        if self.teacher is not None and self.teacher.sees == "own":
+            teacher = self._teach(apply(rows, teacher_mask or self.mask(rows, ctx), self.encoder.sees), "own")
         return View(tokens, rows, mask, student, teacher)
 
     def score(self, step: Step, watch: bool = False) -> dict[str, Tensor]:

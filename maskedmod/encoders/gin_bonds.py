@@ -1,4 +1,4 @@
-"""GIN over molecules: it reads the ids of atoms and of bonds."""
+"""GIN, GCN, GAT or GraphSAGE over molecules: they read the ids of atoms and of bonds."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.core.latent import Latent
 from maskedmod.core.spec import Spec
 from maskedmod.layers.categories import CategoryEmbedding
-from maskedmod.layers.graphs.bond_gin import BondGin, Neighbourhood
+from maskedmod.layers.graphs.bond_layers import BondLayer, make_bond_layer
+from maskedmod.layers.graphs.bond_neighbours import Neighbourhood
 from maskedmod.layers.graphs.bonds import relation_of
 
 
 class GinBonds(Encoder):
     """The graph network of pretrain-gnns (Hu et al. 2020, section 5.1 and appendix A), also that of Mole-BERT and of GraphMAE on
-    molecules: ``depth`` layers of ``BondGin`` and BatchNorm, with ReLU after all but the last.
+    molecules: ``depth`` layers of message passing and BatchNorm, with ReLU after all but the last.
 
-    ``jump``: what a node is represented by (Xu et al. 2018): its ``last`` layer, the ``sum`` or maximum (``max``) of all
-    layers and the embedding, or all of them side by side (``concat``). ``dropout``: after every layer. ``sees``: mask_token
-    gives hidden atoms the ids of a hidden atom; visible is for encoders without neighbours. Of several masks per molecule each
-    is a batch of its own to BatchNorm.
+    ``layer``: what passes the messages, ``gin``, ``gcn``, ``graphsage`` or ``gat`` with ``heads`` heads (section 5.1). ``jump``:
+    what a node is represented by (Xu et al. 2018): its ``last`` layer, the ``sum`` or maximum (``max``) of all layers and the
+    embedding, or all of them side by side (``concat``). ``dropout``: after every layer. ``sees``: mask_token gives hidden atoms
+    the ids of a hidden atom; visible is for encoders without neighbours. Of several masks per molecule each is a batch of its
+    own to BatchNorm.
     """
 
     def __init__(
@@ -37,6 +39,8 @@ class GinBonds(Encoder):
         sees: Sees = "mask_token",
         jump: Literal["last", "sum", "max", "concat"] = "last",
         dropout: float = 0.0,
+        layer: BondLayer = "gin",
+        heads: int = 2,
     ) -> None:
         super().__init__()
         if depth < 1:
@@ -50,7 +54,9 @@ class GinBonds(Encoder):
         self.sizes = spec.edge_categories
         self.embed = embedding(width)
         last = depth - 1
-        self.layers = nn.ModuleList(Layer(width, self.sizes, i < last, dropout) for i in range(depth))
+        self.layers = nn.ModuleList(
+            Layer(width, make_bond_layer(layer, width, width, self.sizes, heads), i < last, dropout) for i in range(depth)
+        )
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
         """Packed atoms ``[L, C]`` with bonds -> ``[L, D]``; taps: ``block.i``, output of layer i, negative from the end."""
@@ -85,11 +91,11 @@ class GinBonds(Encoder):
 
 
 class Layer(nn.Module):
-    """BondGin, BatchNorm, ReLU unless it is the last layer, dropout."""
+    """Message passing, BatchNorm, ReLU unless it is the last layer, dropout."""
 
-    def __init__(self, width: int, sizes: Sequence[int], active: bool, dropout: float) -> None:
+    def __init__(self, width: int, messages: nn.Module, active: bool, dropout: float) -> None:
         super().__init__()
-        self.gin = BondGin(width, width, sizes)
+        self.gin = messages  # whatever it is: the name that checkpoints know it by
         self.norm = nn.BatchNorm1d(width)
         self.active, self.dropout = active, dropout
 

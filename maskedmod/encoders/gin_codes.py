@@ -14,6 +14,7 @@ from maskedmod.core.latent import Latent
 from maskedmod.core.spec import Spec
 from maskedmod.encoders.gin_bonds import GinBonds
 from maskedmod.layers.codebook import ElementCodebook
+from maskedmod.layers.graphs.bond_layers import BondLayer
 from maskedmod.layers.quantised import quantised
 
 SLICES = ((0, 377), (378, 433), (434, 488), (489, 511))
@@ -22,9 +23,10 @@ SLICES = ((0, 377), (378, 433), (434, 488), (489, 511))
 class GinCodes(Encoder):
     """Vector-quantised GIN (Mole-BERT, Xia et al. 2023, section 3.1; van den Oord et al. 2017). It sees all atoms.
 
-    ``depth``, ``width``, ``dropout``: of ``gin_bonds``. ``codes``: size of the vocabulary; ``slices``: first code and one past
-    the last for carbon, nitrogen, oxygen and other elements. The gradient of a code's vector passes straight to the network's.
-    Taps that are always there: ``vectors`` before quantisation, ``codes`` int64, ``code_vectors`` as they are in the codebook.
+    ``depth``, ``width``, ``dropout``, ``layer``, ``heads``: of ``gin_bonds``. ``codes``: size of the vocabulary; ``slices``:
+    first code and one past the last for carbon, nitrogen, oxygen and other elements. The gradient of a code's vector passes
+    straight to the network's. Taps that are always there: ``vectors`` before quantisation, ``codes`` int64, ``code_vectors``
+    as they are in the codebook.
     """
 
     sees: Literal["full"] = "full"
@@ -38,10 +40,12 @@ class GinCodes(Encoder):
         codes: int = 512,
         slices: tuple[tuple[int, int], ...] = SLICES,
         dropout: float = 0.0,
+        layer: BondLayer = "gin",
+        heads: int = 2,
     ) -> None:
         super().__init__()
         self.width = width
-        self.gin = GinBonds(spec, embedding, depth, width, "full", "last", dropout)
+        self.gin = GinBonds(spec, embedding, depth, width, "full", "last", dropout, layer, heads)
         self.book = ElementCodebook(codes, width, slices)
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +30,11 @@ class PointPyramid(Encoder):
 
     All groups are embedded and only visible ones go through blocks: a coarse group that is visible has visible members only, so
     nothing of what is hidden is seen, but for a BatchNorm's statistics in training. ``widths``, ``depths``: of every level,
-    finest first. ``local_radius``: a token of a level attends to those nearer than this (paper: 0.32, 0.64, 1.28, which the
-    released code switches off in pre-training); null: to all. ``drop_path``: rate at the last block, linear in depth over all.
+    finest first. ``local_radius``: a token of a level attends to those nearer than this (paper: 0.32, 0.64, 1.28); null, and 0
+    for a level: to all. ``radius_on``: ``tokens``, or ``padding`` as in the released pre-training code, which multiplies the two
+    masks: no token is kept out, but visible tokens within the radius of the origin attend to the padding of their sample, whose
+    features and centre are 0, so that a sample depends on its batch. ``drop_path``: rate at the last block, linear in
+    depth over all.
     The latent's tokens are the visible ones of the coarsest level; ``levels`` has those of every level, normed from level
     ``normed`` on: a norm that no head reads would learn nothing.
     """
@@ -52,11 +56,13 @@ class PointPyramid(Encoder):
         eps: float = 1e-5,
         init: Init = "trunc_normal",
         init_std: float = 0.02,
+        radius_on: Literal["tokens", "padding"] = "tokens",
     ) -> None:
         super().__init__()
         if not len(widths) == len(depths) == len(local_radius or depths) > 0:
             raise ValueError(f"widths {widths}, depths {depths} and local_radius {local_radius} must have one number a level")
         self.width, self.levels, self.local_radius = widths[-1], widths, local_radius
+        self.reads_padding = radius_on == "padding" and local_radius is not None
         self.embed = embedding(widths[0])
         self.merges = nn.ModuleList(SetPool(fine, fine, fine, coarse, coarse) for fine, coarse in pairwise(widths))
         self.positions = nn.ModuleList(PositionMlp(spec.axes, width, width) for width in widths)
@@ -94,6 +100,8 @@ class PointPyramid(Encoder):
         pos, valid = level.pos, None
         if mask is not None:
             x, pos, valid = take(x, mask.keep), take(pos, mask.keep), mask.keep_valid
+            if self.reads_padding and valid is not None:
+                x, pos = x.masked_fill(~valid[..., None], 0.0), pos.masked_fill(~valid[..., None], 0.0)
         who = Who(allowed=self._allowed(number, pos, valid), added=self.positions[number](pos).to(x.dtype))
         for block in self.stages[number]:  # type: ignore[attr-defined]
             x = block(x, who)
@@ -102,8 +110,14 @@ class PointPyramid(Encoder):
     def _allowed(self, number: int, pos: Tensor, valid: Tensor | None) -> Tensor | None:
         """Keys that are no padding and near enough; a token always sees itself, so that padding has a key as well."""
         keys = None if valid is None else valid[:, None, None, :]
-        if self.local_radius is None:
+        radius = 0.0 if self.local_radius is None else self.local_radius[number]
+        if radius <= 0.0 or (self.reads_padding and valid is None):
             return keys
-        near = (squared_distances(pos, pos) < self.local_radius[number] ** 2)[:, None]
+        near = (squared_distances(pos, pos) < radius**2)[:, None]
         itself = torch.eye(pos.shape[1], dtype=torch.bool, device=pos.device)
-        return near | itself if keys is None else near & keys | itself
+        if keys is None:
+            return near | itself
+        if not self.reads_padding:
+            return near & keys | itself
+        listed = torch.arange(pos.shape[1], device=pos.device) < valid.sum(1).amax()  # type: ignore[union-attr]
+        return keys & keys.mT | near & listed | itself  # lists are longer than the longest on a GPU: those places are nowhere

@@ -8,7 +8,8 @@ from maskedmod.core.blocks.head import Head
 from maskedmod.core.mask_set import Where
 from maskedmod.core.spec import Spec
 from maskedmod.core.step import View
-from maskedmod.layers.graphs.bond_gin import BondGin, Neighbourhood
+from maskedmod.layers.graphs.bond_gin import BondGin
+from maskedmod.layers.graphs.bond_neighbours import Neighbourhood
 from maskedmod.layers.graphs.bonds import relation_of
 
 

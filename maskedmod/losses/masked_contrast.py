@@ -17,18 +17,27 @@ class MaskedContrast(Loss):
     Masks 1 and 2 of a sample attract, other samples under mask 2 repel: ``-log(exp(s_ii / T) / sum of exp(s_ij / T))`` over j
     other than i, with cosines s and ``temperature`` T (released code: the positive is not in the sum). ``triplet`` times
     ``max(0, |z0 - z1| - |z0 - z2| + margin)``: the whole sample lies nearer to what hides less; no gradient to z0.
-    A batch of one sample has no others, and no contrast.
+    A batch of one sample has no others, and no contrast. ``order``: numbers of the masks that hide nothing, little and more.
     """
 
     def __init__(
-        self, spec: Spec, temperature: float = 0.1, triplet: float = 0.1, margin: float = 0.0, reduce: Reduce = "token_mean"
+        self,
+        spec: Spec,
+        temperature: float = 0.1,
+        triplet: float = 0.1,
+        margin: float = 0.0,
+        reduce: Reduce = "token_mean",
+        order: tuple[int, int, int] = (0, 1, 2),
     ) -> None:
         super().__init__()
+        if sorted(order) != [0, 1, 2]:
+            raise ValueError(f"loss.order={list(order)}: expected the numbers 0, 1 and 2 of the masks, each once")
+        self.order = order
         self.temperature, self.triplet, self.margin, self.reduce = temperature, triplet, margin, reduce
 
     def per_token(self, prediction: Tensor, goal: Tensor) -> Tensor:
         """Vectors ``[3 S, D]``, goals ``[3 S, 2]`` -> a loss for each sample ``[S]``."""
-        whole, little, much = (_under(prediction, goal, mask) for mask in range(3))
+        whole, little, much = (_under(prediction, goal, mask) for mask in self.order)
         near, far = (F.pairwise_distance(whole.detach(), other) for other in (little, much))
         order = F.relu(near - far + self.margin)
         if len(whole) == 1:

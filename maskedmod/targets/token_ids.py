@@ -18,14 +18,16 @@ class TokenIds(Target):
     that is predicted (atoms: 0 is the element, 1 the chirality). ``one_hot``: as a vector, for losses of values (GraphMAE on
     molecules)."""
 
-    def __init__(self, spec: Spec, which: int = 0, one_hot: bool = False) -> None:
+    def __init__(self, spec: Spec, which: int = 0, one_hot: bool = False, classes: int | None = None) -> None:
         super().__init__()
         sizes = spec.categories or ((spec.vocab,) if spec.vocab is not None else ())
         if not sizes:
             raise ValueError("target=token_ids needs tokens that are ids; this modality has values, use target=raw")
         if not 0 <= which < len(sizes):
             raise ValueError(f"target=token_ids: which={which}, but a token has {len(sizes)} ids here")
-        self.which, self.several, self.width = which, bool(spec.categories), sizes[which]
+        if classes is not None and classes < sizes[which]:
+            raise ValueError(f"target=token_ids: classes={classes} is less than the {sizes[which]} ids that there are")
+        self.which, self.several, self.width = which, bool(spec.categories), classes or sizes[which]
         self.discrete = not one_hot
 
     def forward(self, step: Step, view: str, where: Where) -> Tensor:

@@ -21,9 +21,10 @@ from maskedmod.core.spec import Spec
 class Ema(Teacher):
     """``teacher = m * teacher + (1 - m) * student`` after every optimiser step, in float32; buffers are copied.
 
-    ``momentum``: m, or a schedule (I-JEPA: 0.996 to 1, linear). ``sees``: full, or same (the student's own masked input).
-    ``start``: steps during which the teacher is a plain copy. ``drops``: in training the teacher drops what the student drops
-    (values, attention weights, edges; draws of its own), and its buffers are its own: GraphMAE2's released code.
+    ``momentum``: m, or a schedule (I-JEPA: 0.996 to 1, linear). ``sees``: full, same (the student's own masked input), or own
+    (another draw of the mask: the keys of MaskPoint and Point-BERT). ``start``: steps during which the teacher is a plain copy.
+    ``in_training``: in training the teacher is in training too: it drops what the student drops (values, attention weights, edges,
+    paths; draws of its own), normalises by the batch, and its buffers are its own (GraphMAE2's released code, MoCo).
     """
 
     follows = True
@@ -33,18 +34,19 @@ class Ema(Teacher):
         spec: Spec,
         student: Encoder,
         momentum: float | Ramp = 0.996,
-        sees: Literal["full", "same"] = "full",
+        sees: Literal["full", "same", "own"] = "full",
         start: int = 0,
-        drops: bool = False,
+        in_training: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = copy.deepcopy(student).requires_grad_(False)
-        self.width, self.momentum, self.sees, self.start, self.drops = student.width, momentum, sees, start, drops
+        self.width, self.momentum, self.sees, self.start = student.width, momentum, sees, start
+        self.in_training = in_training
 
     def train(self, mode: bool = True) -> Ema:
         """A teacher drops nothing, unless it is to."""
         super().train(mode)
-        self.encoder.train(mode and self.drops)
+        self.encoder.train(mode and self.in_training)
         return self
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
@@ -56,7 +58,7 @@ class Ema(Teacher):
         mine: list[Tensor] = list(self.encoder.parameters())
         theirs: list[Tensor] = list(student.parameters())
         torch._foreach_lerp_(mine, theirs, 1.0 - momentum)
-        if self.drops:
+        if self.in_training:
             return
         for ours, new in zip(self.encoder.buffers(), student.buffers(), strict=True):
             ours.copy_(new)

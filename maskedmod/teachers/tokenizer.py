@@ -21,17 +21,18 @@ class Tokenizer(Teacher):
     """The encoder of an earlier run, whatever its recipe was, which sees everything and never changes.
 
     ``checkpoint``: the folder of that run (``recipe=mole_bert_tokenizer``, ``vq_kd``, ``point_bert_tokenizer``); ``random``:
-    codes of a network that learned nothing, of the student's size, for trying out. UserError when nothing is named, and for a run
-    without codebook.
+    codes of a network that learned nothing, of the student's size, for trying out. ``in_training``: in training it normalises by the
+    batch and goes on measuring it, as Mole-BERT's released code does, which never leaves the mode of training. UserError when
+    nothing is named, and for a run without codebook.
     """
 
-    def __init__(self, spec: Spec, student: Encoder, checkpoint: str | None = None) -> None:
+    def __init__(self, spec: Spec, student: Encoder, checkpoint: str | None = None, in_training: bool = False) -> None:
         super().__init__()
         if checkpoint is None:
             raise ValueError(
                 "teacher.checkpoint is missing: name the run of a tokenizer, such as recipe=vq_kd or point_bert_tokenizer"
             )
-        self.checkpoint = checkpoint
+        self.checkpoint, self.in_training = checkpoint, in_training
         if checkpoint == "random":
             self._take(_untrained(spec, student))
 
@@ -50,9 +51,9 @@ class Tokenizer(Teacher):
         self.width = encoder.width
 
     def train(self, mode: bool = True) -> Tokenizer:
-        """A teacher normalises by what it learned, not by the batch."""
+        """A teacher normalises by what it learned, not by the batch, unless ``in_training``."""
         super().train(mode)
-        self.encoder.eval()
+        self.encoder.train(mode and self.in_training)
         return self
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:

@@ -19,7 +19,7 @@ from maskedmod.errors import UserError
 
 from .formats import Array
 from .geometry import group_points
-from .pointnet import MiniPointNet
+from .pointnet import MiniPointNet, Reduced
 from .reading import FACES, READERS, Centre, Part, read_cloud
 from .scales import check_scales, scales
 
@@ -44,8 +44,9 @@ class Points(Modality):
     ``coarser``: number of groups and group size of further levels, each of which groups the centres of the one before; ``level``:
     the one that is masked and predicted, 0 = the finest (Point-M2AE, Zhang et al. 2022, section 3.1: 1 of 3).
     ``mesh``: surface takes points evenly on a mesh's faces, vertices its corners. ``drop_nan``: points that are not finite are
-    left out; else they make a bad sample. ``pointnet``: widths inside the embedding of a group. Raises UserError for sizes that
-    contradict one another.
+    left out; else they make a bad sample. ``pointnet``: widths inside the embedding of a group; ``group_width``: what it gives,
+    before a linear map to the width that is asked for (Point-BERT, MaskPoint: 256), null: that width at once. Raises UserError
+    for sizes that contradict one another.
     """
 
     extensions: ClassVar[tuple[str, ...]] = tuple(READERS)
@@ -68,6 +69,7 @@ class Points(Modality):
         pointnet: tuple[int, int, int] = (128, 256, 512),
         coarser: tuple[tuple[int, int], ...] = (),
         level: int = 0,
+        group_width: int | None = None,
     ) -> None:
         super().__init__()
         if not 1 <= group_size <= points or not 1 <= groups <= points:
@@ -76,7 +78,7 @@ class Points(Modality):
         check_scales(self.sizes, level)
         self.part = Part(points, group_size, centre, mesh, drop_nan)
         self.groups, self.group_size, self.near_origin = groups, group_size, near_origin
-        self.centre, self.scale, self.pointnet = centre, scale, tuple(pointnet)
+        self.centre, self.scale, self.pointnet, self.group_width = centre, scale, tuple(pointnet), group_width
 
     @property
     def spec(self) -> Spec:
@@ -113,9 +115,11 @@ class Points(Modality):
         return {"main": Cloud(found.local, found.centres, index=found.index, total=points.shape[1])}
 
     def embedding(self, width: int) -> nn.Module:
-        """A small PointNet over the points of a group."""
+        """A small PointNet over the points of a group, and a linear map where it has a width of its own."""
         first, middle, last = self.pointnet
-        return MiniPointNet(width, 3, first, middle, last)
+        if self.group_width is None:
+            return MiniPointNet(width, 3, first, middle, last)
+        return Reduced(MiniPointNet(self.group_width, 3, first, middle, last), self.group_width, width)
 
     def untokenize(self, values: Tensor, tokens: Tokens) -> Tensor:
         """Points ``[B, P, 3]`` of the cloud from the groups that hold them (their mean where groups overlap); NaN where none

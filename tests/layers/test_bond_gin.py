@@ -12,7 +12,8 @@ from maskedmod.core.spec import Spec
 from maskedmod.core.tokens import Relation
 from maskedmod.encoders.gin_bonds import GinBonds
 from maskedmod.layers.categories import CategoryEmbedding
-from maskedmod.layers.graphs.bond_gin import BondGin, Neighbourhood
+from maskedmod.layers.graphs.bond_gin import BondGin
+from maskedmod.layers.graphs.bond_neighbours import Neighbourhood
 
 MODALITY = MolecularGraph()
 

@@ -93,6 +93,27 @@ def test_local_attention_sees_only_what_is_near() -> None:
     torch.testing.assert_close(wide(seen).tokens, everywhere(seen).tokens)
 
 
+def test_radius_on_padding_keeps_no_token_out_and_lets_padding_in() -> None:
+    """As released: without padding it is as if there were no radius, with padding a sample depends on its batch."""
+    rows = pyramid(2)
+    torch.manual_seed(0)
+    released = PointPyramid(
+        SPEC, MiniPointNet, (16, 24, 32), (1, 1, 1), 4, local_radius=(9.0, 9.0, 0.0), radius_on="padding"
+    ).eval()
+    plain = PointPyramid(SPEC, MiniPointNet, (16, 24, 32), (1, 1, 1), 4).eval()
+    plain.load_state_dict(released.state_dict())
+    hidden = torch.zeros(2, 8, dtype=torch.bool)
+    hidden[:, :6] = True
+    mask = project(rows, from_masked(hidden))
+    fewer = next(int(i) for i in range(2) if mask.at(0).keep_valid is not None and not mask.at(0).keep_valid[i].all())
+    together = released(apply(rows, mask, "full")).tokens
+    same = plain(apply(rows, mask, "full")).tokens
+    assert torch.allclose(together[1 - fewer], same[1 - fewer], atol=1e-6) and not torch.allclose(together[fewer], same[fewer])
+    alone = Pyramid.of(tuple(Level(*(x[fewer : fewer + 1] for x in vars(level).values())) for level in rows.levels), rows.at)
+    own = released(apply(alone, project(alone, from_masked(hidden[:1])), "full")).tokens
+    torch.testing.assert_close(own[0], same[fewer])
+
+
 def test_rows_of_several_masks_and_places() -> None:
     rows = pyramid().repeat(2)
     assert torch.equal(rows.levels[0].pos[0], rows.levels[0].pos[1]) and rows.batch == 6 and rows.at == 1

@@ -115,10 +115,12 @@ def clouds(case: Golden) -> dict[str, Any]:
     made = case.meta["constructor"]
     if "group_sizes" in made:
         sizes = {"groups": made["num_groups"], "group_sizes": made["group_sizes"], "heads": made["num_heads"]}
-        return {**sizes, "points": 512, "mask_ratio": made["mask_ratio"]}
+        sizes["local_radius"] = made["local_radius"]
+        return {**sizes, "points": case["input.points"].shape[1], "mask_ratio": made["mask_ratio"]}
     inner = made["transformer_config"]
     heads = {"heads": inner["num_heads"], "decoder_heads": inner["decoder_num_heads"]}
-    return {**heads, "points": 128, "groups": made["num_group"], "near_origin": 0.0, "mask_ratio": 0.5}
+    sizes = {"points": case["input.points"].shape[1], "groups": made["num_group"], "near_origin": 0.0}
+    return {**heads, **sizes, "mask_ratio": inner["mask_ratio"]}
 
 
 @pytest.mark.parametrize("system", ["point_mae", "point_m2ae"])
@@ -154,11 +156,13 @@ def test_graph_mae_round_trip(system: str, tmp_path: Path) -> None:
         same(dict(maskedmod.load(tmp_path / "dgl.pth", settings=made).model.state_dict()), dict(loaded.model.state_dict()))
 
 
-def test_pretrain_gnns_round_trip(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", cases("attr_masking"))
+def test_pretrain_gnns_round_trip(name: str, tmp_path: Path) -> None:
     """The encoder as ``gnn.load_state_dict(torch.load(...))`` reads it, whatever it was read from."""
-    weights = golden(cases("attr_masking")[0]).group("weights.")
+    case = golden(name)
+    weights, settings = case.group("weights."), {"gnn_type": case.meta["constructor"]["gnn_type"]}
     bare = {key.removeprefix("model."): x for key, x in weights.items() if key.startswith("model.")}
     for content in (weights, bare, {f"gnn.{key}": x for key, x in bare.items()}):
-        loaded = load_saved(content, tmp_path / "theirs.pth")
+        loaded = load_saved(content, tmp_path / "theirs.pth", settings=settings)
         loaded.export("fair", tmp_path / "masking.pth")
         same(torch.load(tmp_path / "masking.pth", weights_only=True), bare)

@@ -19,12 +19,8 @@ from maskedmod.recipe.config import resolve
 from maskedmod.zoo.layouts.points import point_m2ae
 from maskedmod.zoo.mapping import convert
 from tests.conftest import parity_case
+from tests.parity.bounds import agree_in_training, own_difference
 from tests.parity.golden import GRADIENT, OUTPUT, Golden, agree, cases, golden, gradients_agree, load_saved, one_step
-
-LOOSE_OUTPUT, LOOSE_GRADIENT = 1e-4, 1e-3
-"""torch's BatchNorm on ``[N, C]`` in single precision on the CPU: a quarter of the time of ``[1, C, N]`` with its transposition,
-and ten times less exact where the mean of a channel is large beside its deviation; in the first of the nine here it is 32 times
-that."""
 
 
 def loaded_case(case: Golden, folder: Path) -> Loaded:
@@ -32,6 +28,7 @@ def loaded_case(case: Golden, folder: Path) -> Loaded:
     given = {"points": case["input.points"].shape[1], "groups": made["num_groups"], "group_sizes": made["group_sizes"]}
     content = {"base_model": {f"module.{key}": x for key, x in case.group("weights.").items()}, "epoch": 300}
     settings = {**given, "heads": made["num_heads"], "mask_ratio": made["mask_ratio"]}
+    settings["local_radius"] = made["local_radius"]
     return load_saved(content, folder / "ckpt-last.pth", settings=settings)
 
 
@@ -83,29 +80,29 @@ class ExactNorm(nn.BatchNorm1d):
 @pytest.mark.parametrize("name", cases("point_m2ae"))
 def test_training(name: str, way: str, tmp_path: Path) -> None:
     """BatchNorm counts every group and every place, hidden ones too. All is within the usual bounds in float64, and in float32
-    where BatchNorm alone is computed in another layout."""
+    where BatchNorm alone is computed in another layout; as it is, within the reference's own error where that is larger."""
     case = golden(name)
     loaded = loaded_case(case, tmp_path)
     loaded.model.train().to(torch.float64 if way == "float64" else torch.float32)
     norms = [module for module in loaded.model.modules() if isinstance(module, nn.BatchNorm1d)]
-    assert len(norms) == 9
+    assert 3 * len(norms) == len(case.group("train.buffer."))
     if "BatchNorm" in way:
         for norm in norms:
             norm.__class__ = ExactNorm
-    output, gradient = (LOOSE_OUTPUT, LOOSE_GRADIENT) if way == "float32" else (OUTPUT, GRADIENT)
+    own = own_difference(case) if way == "float32" else 0.0  # 5.9e-4 with the published radii, of a prediction of up to 2.2
     _, losses, _, prediction = one_masked_step(case, loaded)
-    agree("prediction", prediction, case["train.output.pred"], output)
-    agree("loss", losses["loss"], case["train.output.loss"], output)
+    agree_in_training("prediction", prediction, case["train.output.pred"], own, OUTPUT)
+    agree_in_training("loss", losses["loss"], case["train.output.loss"], own, OUTPUT)
     losses["loss"].backward()
     rules = point_m2ae.rules(case.group("weights."), {})
     gradients, buffers = convert(case.group("train.grad."), rules), convert(case.group("train.buffer."), rules)
-    assert gradients.state and len(buffers.state) == 27 and not gradients.unexpected and not buffers.unexpected
+    assert gradients.state and len(buffers.state) == 3 * len(norms) and not gradients.unexpected and not buffers.unexpected
     for key, reference in gradients.state.items():
         found = loaded.model.get_parameter(key).grad
         assert found is not None
-        agree(f"gradient of {key}", found, reference, gradient)
+        agree_in_training(f"gradient of {key}", found, reference, own, GRADIENT)
     for key, reference in buffers.state.items():
-        agree(key, loaded.model.get_buffer(key), reference, output)
+        agree(key, loaded.model.get_buffer(key), reference, OUTPUT)
 
 
 def test_published_sizes() -> None:

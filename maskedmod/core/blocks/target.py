@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from maskedmod.core.blocks.head import Head
 from maskedmod.core.mask_set import Where
 from maskedmod.core.step import Step, View
 
@@ -31,6 +32,9 @@ class Target(nn.Module, ABC):
     @abstractmethod
     def forward(self, step: Step, view: str, where: Where) -> Tensor:
         """Target values at ``where``: dense ``[M, J, T, P]`` (ids ``[M, J, T]``), packed ``[T, P]`` (``[T]``). No gradient."""
+
+    def bind(self, head: Head) -> None:
+        """Called once when the model is put together; for targets that follow the objective's head."""
 
     def places(self, step: Step, view: str, where: Where) -> Where:
         """What this target describes: the tokens of the region (``where``, default), or places of its own."""

@@ -28,12 +28,13 @@ class Checkpoints(Protocol):
 class Teacher(nn.Module, ABC):
     """Base of teachers, built as ``block(spec, student, **arguments)`` with the student's encoder.
 
-    ``sees``: ``full`` (before the mask is drawn, all tokens) or ``same`` (after it, the student's own input).
+    ``sees``: ``full`` (before the mask is drawn, all tokens), ``same`` (after it, the student's own input), or ``own`` (what
+    another draw of the mask leaves).
     ``width`` is the width of its latent. ``follows``: its ``encoder`` is an average of the student's.
     """
 
     width: int
-    sees: Literal["full", "same"] = "full"
+    sees: Literal["full", "same", "own"] = "full"
     follows: bool = False
 
     @abstractmethod

@@ -25,13 +25,29 @@ class SetPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Sets ``[..., S, inputs]`` -> ``[..., width]``."""
         lead, size = x.shape[:-2], x.shape[-2]
-        x = F.relu(self.norm1(self.conv1(x.flatten(0, -2))))
+        bias = self.conv1.bias
+        x = F.relu(shifted(self.norm1, linear(x.flatten(0, -2), self.conv1.weight, rest(self.norm1, bias)), bias))
         x = self.conv2(x).unflatten(0, (-1, size))
         # conv3 of (maximum, member): the maximum is the same for all members of a set, so its part is multiplied once a set
         whole, own = (part.contiguous() for part in self.conv3.weight.split(x.shape[-1], dim=1))
-        x = linear(x, own, self.conv3.bias) + linear(x.amax(1), whole)[:, None]
-        x = F.relu(self.norm2(x.flatten(0, 1)))
+        bias = self.conv3.bias
+        x = linear(x, own, rest(self.norm2, bias)) + linear(x.amax(1), whole)[:, None]
+        x = F.relu(shifted(self.norm2, x.flatten(0, 1), bias))
         return self.conv4(x).unflatten(0, (-1, size)).amax(1).reshape(*lead, -1)
+
+
+def rest(norm: nn.Module, bias: Tensor) -> Tensor:
+    """What a linear map adds before a BatchNorm: its bias, but 0 with its gradient where the norm takes the mean away anyway.
+    Points of a group are small beside a bias, and single precision would lose in it what BatchNorm measures."""
+    return bias - bias.detach() if norm.training else bias
+
+
+def shifted(norm: nn.BatchNorm1d, x: Tensor, bias: Tensor) -> Tensor:
+    """The norm of ``x`` made with ``rest``, with the running mean of what has the bias."""
+    out: Tensor = norm(x)
+    if norm.training and norm.running_mean is not None and norm.momentum is not None:
+        norm.running_mean.data.add_(bias.detach(), alpha=norm.momentum)  # backward saved it, and does not read it in training
+    return out
 
 
 def each(norm: nn.Module, x: Tensor) -> Tensor:

@@ -116,7 +116,7 @@ def _second(tree: Tree, weights: Weights, settings: Tree) -> Tree:
     momentum: Any = settings["momentum"]
     if delay > 0:
         momentum = {"start": 1.0, "end": momentum, "shape": "step", "steps": delay}
-    tree["teacher"] = {"ema": {"momentum": momentum, "drops": True}}
+    tree["teacher"] = {"ema": {"momentum": momentum, "in_training": True}}
     target = {"tap": {"at": settings["latent_at"]}}
     latent: Tree = {"target": target, "head": {"predictor": {}}, "loss": {"cosine": {}}}
     tree["objectives"] = {"main": {"weight": views}, "latent": {**latent, "weight": settings["lam"], "region": "visible"}}

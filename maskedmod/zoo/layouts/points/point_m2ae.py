@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from maskedmod.errors import UserError
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.layouts.points.parts import point_rules, pointnet_rules
@@ -19,7 +20,9 @@ SETTINGS: dict[str, Any] = {
     "heads": 6,
     "mask_ratio": 0.8,
     "spill": True,
+    "local_radius": None,
 }
+"""``local_radius``: as in the released configurations, acting as it does in the released pre-training."""
 CONFIG: dict[str, str] = {}
 
 AT = r"(?:base_model\.)?"
@@ -40,15 +43,26 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     groups, sizes, level = settings["groups"], settings["group_sizes"], _level(weights)
     coarser = [list(pair) for pair in zip(groups[1:], sizes[1:], strict=True)]
     points = {"points": settings["points"], "groups": groups[0], "group_size": sizes[0], "coarser": coarser, "level": level}
+    encoder: Tree = {"widths": widths, "depths": depths, "heads": settings["heads"], "normed": level}
+    if any(_radii(settings, len(widths))):
+        encoder |= {"local_radius": _radii(settings, len(widths)), "radius_on": "padding"}
     outputs = parts.tensor(weights, AT + r"rec_head\.bias").shape[0]
     return {
         "modality": {"points": points},
         "mask": {"multi_scale": {"ratio": settings["mask_ratio"], "spill": settings["spill"]}},
-        "encoder": {"point_pyramid": {"widths": widths, "depths": depths, "heads": settings["heads"], "normed": level}},
+        "encoder": {"point_pyramid": encoder},
         "target": {"points": {}},
         "head": {"pyramid_decoder": {"depths": down, "up_blocks": up, "heads": settings["heads"], "outputs": outputs}},
         "loss": {"chamfer": {}},
     }
+
+
+def _radii(settings: Tree, levels: int) -> list[float]:
+    """Of every level, 0 for none."""
+    radii = settings["local_radius"] or [0.0] * levels
+    if len(radii) != levels:
+        raise UserError(f"local_radius={radii}: expected one number for each of {levels} levels, 0 for none")
+    return [float(radius) for radius in radii]
 
 
 def _level(weights: Weights) -> int:

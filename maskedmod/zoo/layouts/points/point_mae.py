@@ -24,6 +24,7 @@ SETTINGS: dict[str, Any] = {
     "chamfer": "l2",
     "eps": 1e-5,
 }
+"""``mask`` and ``chamfer``: our names, or the released code's (mask_type rand or block, loss cdl1 or cdl2)."""
 CONFIG: dict[str, str] = {}
 
 AT = r"(?:base_model\.)?"
@@ -34,6 +35,17 @@ OUT = rf"{AT}increase_dim\.0\.weight"
 
 def matches(weights: Weights) -> bool:
     return all(parts.has(weights, key) for key in (EMBED, POSITIONS, OUT))
+
+
+MASKS = {"rand": "random", "random": "random", "block": "neighborhood", "neighborhood": "neighborhood"}
+LOSSES = {"cdl1": "l1", "cdl2": "l2", "l1": "l1", "l2": "l2"}
+
+
+def _named(settings: Tree, key: str, known: dict[str, str]) -> str:
+    """Ours for an option of the released code, or ours as it is."""
+    if settings[key] not in known:
+        raise UserError(f"{key}={settings[key]}: expected one of {', '.join(known)}")
+    return known[settings[key]]
 
 
 def recipe(weights: Weights, settings: Tree) -> Tree:
@@ -51,11 +63,11 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     widths = [parts.tensor(weights, rf"{ENCODER}encoder\.{name}\.weight").shape[0] for name in CONVOLUTIONS]
     return {
         "modality": {"points": {**cloud, "group_size": values // 3, "pointnet": widths[:3]}},
-        "mask": {settings["mask"]: {"ratio": settings["mask_ratio"], "count": "mask_int"}},
+        "mask": {_named(settings, "mask", MASKS): {"ratio": settings["mask_ratio"], "count": "mask_int"}},
         "encoder": {"transformer": {**encoder, **same, "sees": "visible", "mask_at": "embedded"}},
         "target": {"points": {}},
         "head": {"mae_decoder": {**decoder, **same, "embed": False}},
-        "loss": {"chamfer": {"kind": settings["chamfer"]}},
+        "loss": {"chamfer": {"kind": _named(settings, "chamfer", LOSSES)}},
     }
 
 

@@ -18,7 +18,10 @@ END = "(weight|bias)"
 def point_m2ae(loaded: Loaded, version: int) -> Written:
     """``.pth`` of ZrrSkywalker/Point-M2AE after pre-training."""
     encoder, head = arguments(loaded, "point_m2ae", "point_pyramid", "pyramid_decoder")
-    usual = {"qkv_bias": "none", "local_radius": None, "mlp_ratio": 4.0, "eps": 1e-5}
+    usual = {"qkv_bias": "none", "mlp_ratio": 4.0, "eps": 1e-5}
+    if encoder.get("local_radius"):  # what the released code does with it in pre-training
+        usual["radius_on"] = "padding"
+        encoder = {"radius_on": "tokens", **encoder}
     refuse("layout point_m2ae", [*unusual(encoder, usual), *unusual(head, usual)])
     out = Writer(dict(loaded.model.state_dict()), loaded.kept)
     theirs = f"{AT}h_encoder"
@@ -46,6 +49,8 @@ def point_m2ae(loaded: Loaded, version: int) -> Written:
         "points": cloud["points"], "groups": [cloud["groups"], *(n for n, _ in coarser)],
         "group_sizes": [cloud["group_size"], *(size for _, size in coarser)], "heads": encoder.get("heads", 6),
     }  # fmt: skip
+    if encoder.get("local_radius"):
+        settings["local_radius"] = list(encoder["local_radius"])
     settings |= {key: mask[name] for key, name in (("mask_ratio", "ratio"), ("spill", "spill")) if name in mask}
     return Written(out.done(), "pth", settings, nested=True)
 

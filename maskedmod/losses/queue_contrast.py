@@ -1,0 +1,51 @@
+"""Samples told apart from those of earlier steps."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from maskedmod.core.blocks.loss import Loss, Reduce
+from maskedmod.core.context import Context
+from maskedmod.core.spec import Spec
+from maskedmod.support.processes import gathered
+
+
+class QueueContrast(Loss):
+    """InfoNCE with a queue (MoCo, He et al. 2020, section 3.1 and algorithm 1): cross-entropy of ``(q . k, q . queue) / T`` with
+    the own key as the answer, queries and keys divided by their lengths.
+
+    ``size``: keys in the queue, which begins at random; after every optimiser step that step's keys, of all processes, take the
+    places of the oldest, so a step is compared with earlier ones. ``temperature``: T. For ``target=keys``, a vector per sample
+    (region=pooled) or place.
+    """
+
+    def __init__(self, spec: Spec, size: int = 16384, temperature: float = 0.07, reduce: Reduce = "token_mean") -> None:
+        super().__init__()
+        if size < 1 or temperature <= 0:
+            raise ValueError(f"loss=queue_contrast: size={size} must be 1 or more, temperature={temperature} above 0")
+        self.temperature, self.reduce = temperature, reduce
+        self.queue: Tensor
+        self.next: Tensor
+        self.register_buffer("queue", F.normalize(torch.randn(size, spec.target), dim=1))
+        self.register_buffer("next", torch.zeros((), dtype=torch.long))
+        self._new: list[Tensor] = []
+
+    def per_token(self, prediction: Tensor, goal: Tensor) -> Tensor:
+        query, key = F.normalize(prediction, dim=-1), F.normalize(goal.float(), dim=-1)
+        if self.training:
+            self._new.append(key.detach().flatten(0, -2))
+        logits = torch.cat([(query * key).sum(-1, keepdim=True), query @ self.queue.t()], dim=-1) / self.temperature
+        return logits.logsumexp(-1) - logits[..., 0]
+
+    @torch.no_grad()
+    def after_step(self, ctx: Context) -> None:
+        """The keys of this step for the oldest."""
+        if not self._new:
+            return
+        keys = gathered(torch.cat(self._new))[-len(self.queue) :]
+        self._new.clear()
+        place = (self.next + torch.arange(len(keys), device=keys.device)) % len(self.queue)
+        self.queue.index_copy_(0, place, keys.to(self.queue.dtype))
+        self.next.add_(len(keys)).remainder_(len(self.queue))
