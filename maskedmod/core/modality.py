@@ -61,8 +61,8 @@ class BadSample(ValueError):  # noqa: N818 - it is a fact about data, not a faul
 
 
 def written(data: Any, what: str) -> str:
-    """The text of a record's data, str or UTF-8 bytes, as it stands. BadSample when it is neither, or blank; ``what`` was
-    expected."""
+    """The text of a record's data, str or UTF-8 bytes, as it stands but for a byte order mark at its start. BadSample when it is
+    neither, or blank; ``what`` was expected."""
     if isinstance(data, bytes):
         try:
             data = data.decode("utf-8")
@@ -70,6 +70,9 @@ def written(data: Any, what: str) -> str:
             raise BadSample(f"is not UTF-8: {error.reason} at byte {error.start}") from None
     if not isinstance(data, str):
         raise BadSample(f"expected {what}, got {type(data).__name__}")
+    if data.startswith("\ufeff"):
+        data = data[1:]
+        altered("the byte order mark at its start left out")
     if not data.strip():
         raise BadSample("is empty")
     return data
@@ -217,4 +220,5 @@ class Modality(nn.Module, ABC):
 
     def plausible(self, sample: Any) -> None:
         """Raises BadSample where a sample that was read is on another scale than the model was trained on, as an array given by
-        hand may be. Called before features and reconstructions, not in training (nothing is checked by default)."""
+        hand may be. Called after ``read``, in training as in use: whatever one takes the other takes (nothing is checked by
+        default). Statistics that are to be measured may not be there yet."""

@@ -15,16 +15,18 @@ Policy = Literal["raise", "skip"]
 
 @dataclass(frozen=True)
 class Bad:
-    """One sample that could not be used."""
+    """One sample that could not be used. ``trace``: of an exception that its reader did not mean, the traceback."""
 
     key: str
     reason: str
+    trace: str = ""
 
 
 @dataclass
 class BadLog:
     """``raise``: the first bad sample ends the run with a UserError that names it. ``skip``: it is replaced (training) or left
-    out (validation), counted and written to ``path``, one JSON object ``{"key", "reason"}`` a line, once per key.
+    out (validation), counted and written to ``path``, one JSON object ``{"key", "reason"}`` a line, once per key, with
+    ``traceback`` where the reader failed in a way it did not mean.
     ``count`` is the number of failed readings in this process, ``first`` of them ``KEY: REASON``, ``keys`` the samples seen to be
     bad, earlier runs included."""
 
@@ -54,7 +56,8 @@ class BadLog:
             if self.path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"key": bad.key, "reason": one_line(bad.reason)}) + "\n")
+                    trace = {"traceback": bad.trace} if bad.trace else {}
+                    file.write(json.dumps({"key": bad.key, "reason": one_line(bad.reason), **trace}) + "\n")
 
 
 def _keys(path: Path) -> list[str]:

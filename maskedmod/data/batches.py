@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from maskedmod.core.context import step_seed
 from maskedmod.core.modality import BadSample, Modality, Record
+from maskedmod.core.unexpected import UnexpectedSample, as_bad_sample
 from maskedmod.data.bad import Bad
 from maskedmod.data.budget import BudgetOrder
 from maskedmod.data.order import Order, Slot
@@ -41,18 +42,32 @@ class Fetched:
 
 
 def read(modality: Modality, record: Record, seed: int | None, held_out: bool = False) -> Any:
-    """Decode one record. BadSample for whatever is wrong with the sample itself; other errors carry its key as a note."""
+    """Decode one record, of which ``plausible`` has nothing to say: in training as in use. BadSample for whatever is wrong with
+    the sample itself, an exception that its reader did not mean included."""
     if seed is not None:
         record = replace(record, extra={**record.extra, "seed": seed, **({"held_out": True} if held_out else {})})
+    with as_bad_sample():
+        if isinstance(record.data, Unread):
+            raise record.data.error
+        sample = modality.read(record)
+        modality.plausible(sample)
+        return sample
+
+
+@dataclass(frozen=True)
+class Unread:
+    """In place of the data of a record that its source could not give."""
+
+    error: BadSample
+
+
+def record_at(records: Sequence[Record], index: int) -> Record:
+    """A record of a source; one that the source cannot give is a record that cannot be read."""
     try:
-        return modality.read(record)
-    except BadSample:
-        raise
-    except OSError as error:
-        raise BadSample(f"cannot be opened: {error}") from error
-    except Exception as error:
-        error.add_note(f"while reading {record.key}")
-        raise
+        with as_bad_sample():
+            return records[index]
+    except BadSample as error:
+        return Record(Unread(error), key=f"record {index}")
 
 
 class MapBatches(Dataset[Fetched]):
@@ -79,11 +94,11 @@ class MapBatches(Dataset[Fetched]):
         own, seed = (slot.index, slot.seed) if isinstance(slot, Slot) else (slot, None)
         for attempt in range(first, MOST_TRIES):
             index = own if attempt == 0 or not isinstance(slot, Slot) else self.order.replacement(slot, attempt)
-            record = self.records[index]
+            record = record_at(self.records, index)
             try:
                 return [read(self.modality, record, seed, isinstance(slot, Slot) and slot.fixed)]
             except BadSample as error:
-                bad.append(Bad(record.key, str(error)))
+                bad.append(bad_of(record, error))
                 if not self.skip:
                     raise _Stopped from None
                 if not replace:
@@ -103,6 +118,11 @@ class Window:
     records: list[Record]
 
 
+def bad_of(record: Record, error: BadSample) -> Bad:
+    """What is kept of a sample that could not be read."""
+    return Bad(record.key, str(error), error.trace if isinstance(error, UnexpectedSample) else "")
+
+
 class StreamBatches(Dataset[Fetched]):
     """Item: a window of a stream -> Fetched. The stream itself is read by the training process, once and in order, and only the
     decoding is left to workers: the batches are the same for any number of them."""
@@ -119,7 +139,7 @@ class StreamBatches(Dataset[Fetched]):
                 seed = None if window.step is None else step_seed(self.order.seed, window.step, self.order.rank, place + 1)
                 good.append(read(self.modality, record, seed))
             except BadSample as error:
-                bad.append(Bad(record.key, str(error)))
+                bad.append(bad_of(record, error))
                 if not self.skip:
                     return Fetched(None, bad)
         if window.step is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gzip
+import io
 import os
 import shutil
 import tempfile
@@ -64,10 +65,19 @@ def index_file(path: Path) -> FastaIndex:
     """Read a file through once. UserError for one that is missing, damaged, or no FASTA; what is unusual is counted."""
     try:
         plain = _unpacked(path)
-        with plain.open("rb") as file:
-            return _scan(path, plain, file)
+        try:
+            with plain.open("rb") as file:
+                return _scan(path, plain, file)
+        except _LoneReturn:
+            plain = _copy(path, path.stat().st_mtime_ns, True)
+            with plain.open("rb") as file:
+                return _scan(path, plain, file)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
+
+
+class _LoneReturn(Exception):  # noqa: N818  (a signal, not an error)
+    """A line ends with CR alone: the file is read from a copy whose lines end with LF."""
 
 
 def _scan(path: Path, plain: Path, file: Any) -> FastaIndex:
@@ -77,6 +87,8 @@ def _scan(path: Path, plain: Path, file: Any) -> FastaIndex:
     for number, line in enumerate(file):
         if number == 0 and line[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise UserError(f"{path} is UTF-16, expected a FASTA file in UTF-8 or ASCII")
+        if b"\r" in line and b"\r" in line.rstrip(b"\r\n"):
+            raise _LoneReturn
         if line[:1] == b">" or (number == 0 and line.startswith(b"\xef\xbb\xbf>")):
             if starts:
                 _close(lengths, length, strange, odd)
@@ -156,10 +168,17 @@ def _unpacked(path: Path) -> Path:
 
 
 @lru_cache
-def _copy(path: Path, changed: int) -> Path:
+def _copy(path: Path, changed: int, lines: bool = False) -> Path:
+    """``lines``: with LF at the end of all of them."""
     handle, name = tempfile.mkstemp(prefix="maskedmod_", suffix=".fasta")
     owner = os.getpid()
     atexit.register(lambda: Path(name).unlink(missing_ok=True) if os.getpid() == owner else None)
-    with os.fdopen(handle, "wb") as plain, gzip.open(path, "rb") as packed:
-        shutil.copyfileobj(packed, plain)
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    with os.fdopen(handle, "wb") as plain, gzip.open(path, "rb") if packed else path.open("rb") as given:
+        if lines:
+            with io.TextIOWrapper(given, "latin-1", newline=None) as text:  # type: ignore[arg-type]
+                plain.writelines(line.encode("latin-1") for line in text)
+        else:
+            shutil.copyfileobj(given, plain)  # type: ignore[misc]
     return Path(name)

@@ -46,7 +46,7 @@ class LineFiles(Source):
         return {"train": every.subset(train), "val": every.subset(val)}
 
     def _open(self, path: str) -> LineRecords:
-        files = [TextFile(file) for file in text_files(path, self.endings)]
+        files = [TextFile(file) for file in text_files(path, self.endings, self.note)]
         places = []
         for number, lines in enumerate(files):
             rows = np.setdiff1d(np.arange(len(lines)), lines.blank)

@@ -12,7 +12,7 @@ import torch
 from maskedmod.core.context import step_seed
 from maskedmod.core.modality import BadSample, Modality, Record
 from maskedmod.data.bad import Bad, BadLog
-from maskedmod.data.batches import read
+from maskedmod.data.batches import bad_of, read, record_at
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
 
@@ -46,7 +46,7 @@ class _Decoded(Sequence[Any]):
             try:
                 good.append(read(self._modality, record, step_seed(self._seed, place)))
             except BadSample as error:
-                bad = Bad(record.key, str(error))
+                bad = bad_of(record, error)
                 self._log.add([bad])
         if not good:
             tried = "there is none" if bad is None else f"the last one that was tried is {bad.key}: {bad.reason}"
@@ -59,4 +59,4 @@ class _Decoded(Sequence[Any]):
             return islice(records.epoch(0, self._seed, True), self._samples)
         generator = torch.Generator().manual_seed(step_seed(self._seed, 0))
         chosen = torch.randperm(len(records), generator=generator)[: self._samples].sort().values
-        return (records[index] for index in chosen.tolist())
+        return (record_at(records, index) for index in chosen.tolist())

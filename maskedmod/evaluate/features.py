@@ -59,6 +59,9 @@ class _Named(nn.Module):
         change = one_line("; ".join(heard))
         return sample, record.label, record.key, str(extra.get("clip", record.key)), extra.get("row", -1), change
 
+    def plausible(self, sample: tuple[Any, ...]) -> None:
+        self.modality.plausible(sample[0])
+
     def collate(self, samples: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
         first, *rest = (list(column) for column in zip(*samples, strict=True))
         return {"batch": self.modality.collate(first), **dict(zip(TOLD, rest, strict=True))}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from maskedmod.core.modality import BadSample, Modality, Record
+from maskedmod.core.unexpected import as_bad_sample
 from maskedmod.errors import UserError, unknown
 from maskedmod.evaluate.grouped import Parts, grouped_parts, random_parts
 from maskedmod.evaluate.splits import Trial, digest
@@ -46,7 +47,8 @@ def named_trials(name: str, records: Sequence[Record], keys: Sequence[str], moda
     rows: list[int | None] = []
     for record in records:
         try:
-            groups.append(grouping.group(record))
+            with as_bad_sample():
+                groups.append(grouping.group(record))
         except BadSample:
             continue
         rows.append(row.get(record.key))

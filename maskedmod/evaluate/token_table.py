@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from maskedmod.core.context import Context
 from maskedmod.core.modality import BadSample, Modality, Record
-from maskedmod.data.batches import read
+from maskedmod.data.batches import read, record_at
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import Features, Reader
 from maskedmod.evaluate.grouped import random_parts
@@ -71,7 +71,7 @@ def extract_tokens(
     bad: list[str] = []
     for first in range(0, len(records), batch_size):
         good, samples = [], []
-        for record in (records[i] for i in range(first, min(first + batch_size, len(records)))):
+        for record in (record_at(records, i) for i in range(first, min(first + batch_size, len(records)))):
             try:
                 samples.append(read(modality, record, None))
                 good.append(record)

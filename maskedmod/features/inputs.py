@@ -15,6 +15,7 @@ from torch import Tensor
 from maskedmod.core.modality import BadSample, Modality, Record, changes
 from maskedmod.data.batches import read as decode
 from maskedmod.data.columns import cell
+from maskedmod.data.sources import expanded
 from maskedmod.errors import UserError, one_line
 from maskedmod.support.devices import to_device
 
@@ -32,18 +33,13 @@ def records(modality: Modality, data: Input) -> Iterator[Record]:
         if isinstance(sample, Mapping):
             sample = _column(modality, sample)
         record = sample if isinstance(sample, Record) else _record(sample, place, modality.text)
-        try:
-            yield from modality.expand(record)
-        except BadSample:
-            yield record  # reading it will say what is wrong
+        yield from expanded([record], modality)
 
 
 def read(modality: Modality, record: Record) -> Any:
     """Decode one record; UserError, in one line, names a sample that cannot be used, or is on another scale than the model's."""
     try:
-        sample = decode(modality, record, None)
-        modality.plausible(sample)
-        return sample
+        return decode(modality, record, None)
     except BadSample as error:
         raise UserError(f"{record.key}: {one_line(str(error))}") from None
 

@@ -7,13 +7,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from maskedmod.core.modality import BadSample, Modality, Record
+from maskedmod.core.modality import Modality, Record
+from maskedmod.data.batches import record_at
+from maskedmod.data.files import files_at
 from maskedmod.data.graphs.source import GraphSource
-from maskedmod.data.sources import Records, csv, fasta, lines, smiles
+from maskedmod.data.sources import Records, csv, expanded, fasta, lines, sdf, smiles
 from maskedmod.data.sources.folder import Folder
 from maskedmod.data.sources.graphs import Graphs
 from maskedmod.data.sources.parquet import Parquet
 from maskedmod.data.stream import RecordStream
+from maskedmod.data.tables.sheet import ENDINGS
 from maskedmod.errors import UserError
 from maskedmod.recipe.build import build_source
 from maskedmod.recipe.config import with_words
@@ -24,10 +27,10 @@ Opened = tuple[Records, list[str]]
 
 def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], modality: Modality) -> Opened:
     """All records of ``given`` (a folder, a .parquet file, a folder or glob of such, a FASTA or CSV file of sequences, a file of
-    SMILES or of lines of text, one file, or of graphs those that NetworkX reads) in an order that does not change; of ``data``,
-    words such as ``data=hf data.path=cifar10 data.split=test``, for sequences also those of FASTA and other tables, and those of
-    graphs; with neither, of the validation set of ``tree`` (without one: its training set). UserError for input that does not
-    exist or has nothing to read."""
+    SMILES, of SDF entries or of lines of text, one file, or of graphs those that NetworkX reads) in an order that does not
+    change; of ``data``, words such as ``data=hf data.path=cifar10 data.split=test``, for sequences also those of FASTA and other
+    tables, and those of graphs; with neither, of the validation set of ``tree`` (without one: its training set). UserError for
+    input that does not exist or has nothing to read."""
     if given is not None and data:
         raise UserError("give input= or data=, not both")
     if data:
@@ -39,7 +42,7 @@ def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], mod
         return _every(table, modality)
     if reads_graphs(modality):
         return _every(Graphs(given), modality)
-    if path.is_dir() and any(path.rglob("*.parquet")) and not _has_files(path, modality):
+    if path.is_dir() and files_at(given, lambda file: file.suffix == ".parquet") and not _has_files(path, modality):
         return _every(Parquet(given), modality)
     if path.is_dir():
         return _every(Folder(given), modality)
@@ -47,6 +50,9 @@ def open_input(given: str | None, data: Sequence[str], tree: dict[str, Any], mod
         return _every(Parquet(given), modality)
     if not path.is_file():
         raise UserError(f"input {given} does not exist; expected a folder, a file, or .parquet")
+    if modality.text:
+        known = ", ".join(ending for _, endings in [(None, ENDINGS[:3]), *_readers(modality)] for ending in endings)
+        raise UserError(f"input {given}: no reader is known for this ending; known are .parquet, {known}")
     return [Record(path, key=given)], []
 
 
@@ -60,19 +66,31 @@ def _every(source: Any, modality: Modality) -> Opened:
 
 
 def _sequences(given: str, modality: Modality) -> Any:
-    """The source that reads a file of sequences, by its name; None for other names. A ``.txt`` file is of molecules where the
-    modality reads such, else of lines."""
-    name = given.lower()
-    if name.endswith(csv.ENDINGS):
+    """The source that reads a file of sequences by its name, or a folder by the files in it; None for other names. A ``.txt``
+    file is of molecules where the modality reads such, else of lines."""
+    if given.lower().endswith(ENDINGS):
         return csv.Csv(given)
-    if name.endswith(fasta.ENDINGS) or (
-        Path(given).is_dir() and any(file.name.lower().endswith(fasta.ENDINGS) for file in Path(given).rglob("*"))
-    ):
-        return fasta.Fasta(given)
-    name = name.removesuffix(".gz")
-    if name.endswith(smiles.Smiles.endings) and ("smiles" in modality.columns or not name.endswith(lines.Lines.endings)):
-        return smiles.Smiles(given)
-    return lines.Lines(given) if name.endswith(lines.Lines.endings) else None
+    return next((source(given) for source, endings in _readers(modality) if _named(given, endings)), None)
+
+
+def _readers(modality: Modality) -> list[tuple[Any, tuple[str, ...]]]:
+    """Sources of sequences that read a file or a folder of such, and the endings they know, by which of them comes first."""
+    molecules = "smiles" in modality.columns
+    found: list[tuple[Any, tuple[str, ...]]] = [(fasta.Fasta, fasta.PLAIN)]
+    if molecules:
+        found.append((sdf.Sdf, sdf.ENDINGS))
+    strings = smiles.Smiles.endings
+    found.append((smiles.Smiles, strings if molecules else tuple(e for e in strings if e not in lines.Lines.endings)))
+    return [*found, (lines.Lines, lines.Lines.endings)]
+
+
+def _named(given: str, endings: tuple[str, ...]) -> bool:
+    """Whether a file has one of the endings, or ``.gz`` behind it, or a folder has such a file."""
+
+    def fits(name: str) -> bool:
+        return name.lower().removesuffix(".gz").endswith(endings)
+
+    return bool(files_at(given, lambda file: fits(file.name))) if Path(given).is_dir() else fits(given)
 
 
 def name_of(given: str | None, data: Sequence[str]) -> str:
@@ -84,19 +102,16 @@ def from_place(records: Records, start: int) -> Iterator[Record]:
     """Records from number ``start`` on, one after another."""
     if isinstance(records, RecordStream):
         return islice(records.epoch(0, 0, False), start, records.samples)
-    return (records[i] for i in range(start, len(records)))
+    return (record_at(records, i) for i in range(start, len(records)))
 
 
 def parts_of(modality: Modality, record: Record) -> Sequence[Record]:
     """The samples that a record holds; itself when it cannot be opened, which reading it will tell."""
-    try:
-        return modality.expand(record)
-    except BadSample:
-        return (record,)
+    return expanded([record], modality)
 
 
 def _has_files(path: Path, modality: Modality) -> bool:
-    return any(file.suffix.lower() in modality.extensions for file in path.rglob("*"))
+    return bool(files_at(str(path), lambda file: file.suffix.lower() in modality.extensions))
 
 
 def _data_set(words: Sequence[str], tree: dict[str, Any], modality: Modality) -> Opened:

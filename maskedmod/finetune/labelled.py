@@ -27,6 +27,9 @@ class Labelled(nn.Module):
             record = replace(record, extra={key: value for key, value in record.extra.items() if key != "seed"})
         return self.modality.read(record), row
 
+    def plausible(self, sample: tuple[Any, int]) -> None:
+        self.modality.plausible(sample[0])
+
     def collate(self, samples: Sequence[tuple[Any, int]]) -> dict[str, Any]:
         labels = self.y[torch.tensor([row for _, row in samples])]
         return {

@@ -17,6 +17,7 @@ from torch import Tensor
 from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.core.context import Context
 from maskedmod.core.modality import BadSample, Modality, Record
+from maskedmod.data.batches import read
 from maskedmod.data.loader import Loader
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import Pool
@@ -108,7 +109,7 @@ def _width(work: Work) -> int:
     """Width of what the linear layer reads, found on the first sample that can be read, which also tells whether samples mix."""
     for record in work.records:
         try:
-            sample = work.modality.read(record)
+            sample = read(work.modality, record, None)
         except BadSample:
             continue
         batch = work.modality.prepare(work.modality.collate([sample]), Context(training=False))

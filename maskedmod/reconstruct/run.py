@@ -10,6 +10,7 @@ from maskedmod.core.context import Context
 from maskedmod.core.modality import BadSample, Modality, Record, changes
 from maskedmod.core.model import MaskedModel, Objective
 from maskedmod.data.batches import read as decode
+from maskedmod.data.files import files_at
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError, one_line
 from maskedmod.features.given import mask_from_words, masked_by
@@ -99,7 +100,6 @@ def first_batch(
         try:
             with changes() as heard:
                 sample = decode(modality, record, None)
-                modality.plausible(sample)
         except BadSample as error:
             reasons.append(f"{record.key}: {one_line(str(error))}")
             continue
@@ -124,16 +124,16 @@ def _records(tree: dict[str, Any], modality: Modality, given: str | Path | None)
             held_out = source.records("train", modality)
         return held_out.epoch(0, 0, False) if isinstance(held_out, RecordStream) else held_out  # type: ignore[no-any-return]
     path = Path(given)
-    if reads_graphs(modality):
-        graphs = open_input(str(given), (), tree, modality)[0]
-        assert isinstance(graphs, Sequence)
-        return graphs
+    if reads_graphs(modality) or modality.text:
+        found = open_input(str(given), (), tree, modality)[0]
+        assert isinstance(found, Sequence)
+        return found
     if path.is_file():
         return parts_of(modality, Record(path, key=path.name))
     if not path.is_dir():
         raise UserError(f"input {path} does not exist; expected a file or a folder")
     endings = modality.extensions
-    files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in endings)
+    files = files_at(str(path), lambda file: file.suffix.lower() in endings)
     if not files:
         raise UserError(f"input {path} has no file that ends in {', '.join(endings)}")
     return (part for file in files for part in parts_of(modality, Record(file, key=str(file.relative_to(path)))))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from maskedmod.data.fasta import index_file, name_of
-from maskedmod.data.sources.csv import NO_NUMBER, Sheet, read_table
+from maskedmod.data.tables.sheet import NO_NUMBER, Sheet, read_table
 from maskedmod.embed.parts import put
 from maskedmod.errors import UserError, unknown
 

@@ -23,8 +23,8 @@ class Ema(Teacher):
 
     ``momentum``: m, or a schedule (I-JEPA: 0.996 to 1, linear). ``sees``: full, same (the student's own masked input), or own
     (another draw of the mask: the keys of MaskPoint and Point-BERT). ``start``: steps during which the teacher is a plain copy.
-    ``in_training``: in training the teacher is in training too: it drops what the student drops (values, attention weights, edges,
-    paths; draws of its own), normalises by the batch, and its buffers are its own (GraphMAE2's released code, MoCo).
+    ``in_training``: in training the teacher is in training too: it drops what the student drops (values, attention weights,
+    edges, paths; draws of its own), normalises by the batch, and its buffers are its own (GraphMAE2's released code, MoCo).
     """
 
     follows = True

@@ -21,8 +21,8 @@ class Tokenizer(Teacher):
     """The encoder of an earlier run, whatever its recipe was, which sees everything and never changes.
 
     ``checkpoint``: the folder of that run (``recipe=mole_bert_tokenizer``, ``vq_kd``, ``point_bert_tokenizer``); ``random``:
-    codes of a network that learned nothing, of the student's size, for trying out. ``in_training``: in training it normalises by the
-    batch and goes on measuring it, as Mole-BERT's released code does, which never leaves the mode of training. UserError when
+    codes of a network that learned nothing, of the student's size, for trying out. ``in_training``: in training it normalises by
+    the batch and goes on measuring it, as Mole-BERT's released code does, which never leaves the mode of training. UserError when
     nothing is named, and for a run without codebook.
     """
 

@@ -19,7 +19,7 @@ from maskedmod.core.context import Context, step_seed
 from maskedmod.core.health import alignment, feature_health
 from maskedmod.core.modality import BadSample, Modality
 from maskedmod.core.model import MaskedModel
-from maskedmod.data.batches import read
+from maskedmod.data.batches import read, record_at
 from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError
 from maskedmod.evaluate.features import pooled
@@ -235,4 +235,4 @@ def _drawn(records: Sequence[Any] | RecordStream, most: int) -> Iterator[Any]:
     if len(rows) > most:
         rows = np.sort(np.random.default_rng(0).permutation(len(rows))[:most])
     for row in rows.tolist():
-        yield records[row]
+        yield record_at(records, row)

@@ -208,9 +208,14 @@ class Audio(Modality):
         ]
 
     def plausible(self, sample: Wave) -> None:
-        """Floats far beyond [-1, 1] are integers' values that were not scaled."""
-        if sample.dtype != np.int16 and len(sample) and (peak := float(np.abs(sample).max())) > LOUDEST:
-            raise BadSample(f"samples reach {peak:.5g}, expected -1 to 1: give integers as int16, or divide by 32768")
+        """Floats far beyond those that the statistics belong to are integers' values that were not scaled: beyond [-1, 1], or,
+        with measured statistics, beyond the training data. While these are to be measured, anything goes."""
+        if (self.mean is None or self.std is None) and not self.statistics:
+            return
+        most = float(self.statistics.get("loudest", LOUDEST))
+        if (peak := _peak(sample)) > most:
+            usual = "-1 to 1" if most == LOUDEST else f"at most {most:.5g} as in training"
+            raise BadSample(f"samples reach {peak:.5g}, expected {usual}: give integers as int16, or divide by 32768")
 
     def demo(self, split: str) -> Sequence[Record]:
         """Synthesised labelled clips of 1.2 to 2 s at 16 kHz: 512 for ``train``, 64 for ``val``."""
@@ -219,9 +224,14 @@ class Audio(Modality):
         return DemoClips(split)
 
     def measure(self, samples: Sequence[Wave]) -> dict[str, Any]:
-        """Mean and standard deviation of the log-mel values over all real frames; {} when both are given in the recipe."""
+        """Mean and standard deviation of the log-mel values over all real frames; {} when both are given in the recipe. Clips
+        that are far louder than most are left out of it, as ``plausible`` will leave them out; ``loudest``: the bound, where it
+        is not that of [-1, 1]."""
         if self.mean is not None and self.std is not None:
             return {}
+        usual = max(1.0, float(np.median([_peak(sample) for sample in samples]))) if len(samples) else 1.0
+        samples = [sample for sample in samples if _peak(sample) <= LOUDEST * usual]
+        loudest = {"loudest": LOUDEST * usual} if usual > LOUDEST else {}
         count, total, square = 0, 0.0, 0.0
         for first in range(0, len(samples), 16):
             batch = self.collate(samples[first : first + 16])
@@ -232,7 +242,7 @@ class Audio(Modality):
         if count == 0:
             raise UserError("no training clip could be read to measure mean and std on; give modality.mean and modality.std")
         mean = total / count
-        return {"mean": mean, "std": math.sqrt(max(square / count - mean * mean, 1e-12)), "clips": len(samples)}
+        return {"mean": mean, "std": math.sqrt(max(square / count - mean * mean, 1e-12)), "clips": len(samples), **loudest}
 
     def normalisation(self) -> tuple[float, float]:
         """Mean and deviation in use: the recipe's, else the measured ones. UserError when there are neither."""
@@ -261,6 +271,11 @@ class Audio(Modality):
         last = (valid * (tokens.pos[..., 0] + 1)).amax(1) - 1
         ends = last * self.lattice.stride[0] + self.lattice.patch[0]
         return [int(end) for end in ends.clamp(max=whole).tolist()]
+
+
+def _peak(sample: Wave) -> float:
+    """Largest value of floats; integers have a scale of their own."""
+    return float(np.abs(sample).max()) if sample.dtype != np.int16 and len(sample) else 0.0
 
 
 def _inside(features: Tensor, frames: Tensor) -> Tensor:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +12,17 @@ import numpy as np
 
 from maskedmod.core.modality import BadSample, Record, altered
 
+from .lengths import BLOCK, opened
 from .resampling import resample
 
 Fit = Literal["crop", "start", "windows"]
 Wave = np.ndarray[Any, Any]
 
+LEAD = 24 * 1152
+"""Samples of an mp3 that are decoded before those that are wanted: its frames borrow bits from earlier ones."""
+CANCELLED = 0.05
+"""Share of the energy below which an average of channels is no picture of them."""
 _EXACT_INT16 = {"PCM_16", "PCM_S8", "PCM_U8"}
-_STREAMED = 0xFFFFFFFF - 0xFFFF
-"""Data sizes from here on are what writers of unfinished streams put in a WAV header: nothing is missing then."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def read_clip(record: Record, part: Part) -> Wave:
 
 
 def duration(record: Record) -> float:
-    """Seconds of a record's sound, from the header alone where it is a file. Raises BadSample."""
+    """Seconds of a record's sound; of a file from its header, where this can be believed. Raises BadSample."""
     data, rate = _unwrap(record)
     if isinstance(data, str | Path | bytes | bytearray | memoryview):
         with _open(data) as sound:
@@ -105,40 +106,46 @@ def _from_file(data: Any, part: Part, extra: Mapping[str, Any]) -> tuple[Wave, i
             altered(f"{sound.channels} channels averaged")
         exact = sound.subtype in _EXACT_INT16 and sound.channels == 1
         try:
-            sound.seek(first)
-            wave = sound.read(count + spare, dtype="int16" if exact else "float32", always_2d=True)
+            lead = min(first, LEAD) if sound.format == "MP3" else 0
+            _go_to(sound, first - lead)
+            wave = sound.read(lead + count + spare, dtype="int16" if exact else "float32", always_2d=True)[lead:]
         except soundfile.LibsndfileError as error:
             raise BadSample(f"damaged or cut off: {error.error_string}") from None
     if len(wave) < count:
         raise BadSample(f"cut off: {len(wave)} of {count} samples could be read")
-    return (wave[:, 0] if exact else wave.mean(axis=1, dtype=np.float32)), rate
+    return (wave[:, 0] if exact else _averaged(wave.T)), rate
+
+
+def _averaged(wave: Wave) -> Wave:
+    """One channel of ``[C, S]``. Channels that are opposite to one another cancel out, which is told."""
+    found = wave.mean(axis=0, dtype=np.float32)
+    before, after = float(np.square(wave, dtype=np.float64).mean()), float(np.square(found, dtype=np.float64).mean())
+    if len(wave) > 1 and after < CANCELLED * before:
+        altered(f"{1 - after / before:.0%} of the energy cancels out between channels of opposite phase")
+    return found
+
+
+def _go_to(sound: Any, first: int) -> None:
+    """To a sample; of a file that can only be read from the start, by reading what lies before it."""
+    if sound.seekable():
+        sound.seek(first)
+        return
+    while first > 0 and (got := len(sound.read(min(first, BLOCK), dtype="int16", always_2d=True))):
+        first -= got
 
 
 def _open(data: Any) -> Any:
     """A soundfile.SoundFile; every way of being no sound is a BadSample with its own line."""
-    from maskedmod.support.compat import require
-
-    soundfile = require("soundfile", "audio")
     if isinstance(data, str | Path):
         path = Path(data)
         if not path.is_file():
             raise BadSample("no such file")
         if path.stat().st_size == 0:
             raise BadSample("the file is empty (0 bytes)")
-        source: Any = str(path)
-    else:
-        if len(data) == 0:
-            raise BadSample("empty (0 bytes)")
-        source = io.BytesIO(data)
-    try:
-        sound = soundfile.SoundFile(source)
-    except soundfile.LibsndfileError as error:
-        raise BadSample(f"not a sound file that can be read: {error.error_string}") from None
-    cut = re.search(r"^data\s*:\s*(\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
-    if cut is not None and int(cut[2]) < int(cut[1]) < _STREAMED:
-        sound.close()
-        raise BadSample(f"cut off: the header promises {cut[1]} bytes of sound, {cut[2]} are there")
-    return sound
+        return opened(str(path))
+    if len(data) == 0:
+        raise BadSample("empty (0 bytes)")
+    return opened(bytes(data))
 
 
 def _from_array(data: Any, rate: int | None, part: Part, extra: Mapping[str, Any]) -> tuple[Wave, int]:
@@ -149,7 +156,7 @@ def _from_array(data: Any, rate: int | None, part: Part, extra: Mapping[str, Any
     if wave.ndim == 2:
         if len(wave) > 1:
             altered(f"{len(wave)} channels averaged")
-        wave = wave[0] if len(wave) == 1 else _as_float(wave).mean(axis=0, dtype=np.float32)
+        wave = wave[0] if len(wave) == 1 else _averaged(_as_float(wave))
     return (wave if wave.dtype == np.int16 else _as_float(wave)), rate
 
 

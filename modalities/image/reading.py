@@ -16,6 +16,10 @@ from torch import Tensor
 
 from maskedmod.core.modality import BadSample, altered
 
+from .deep import channels_of
+from .pnm import read_pnm
+from .tiff import MIN_IS_WHITE, read_tiff
+
 MODES = {1: ("L", "1"), 3: ("RGB",), 4: ("RGBA", "CMYK")}
 """Pillow's modes that have a number of channels already (1-bit images become 0 and 255)."""
 
@@ -29,7 +33,8 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 def decode(data: Any, channels: int, convert: bool, least: tuple[int, int] | None) -> Tensor:
     """Pixels ``[C, H, W]`` of a path, the bytes of a file, a PIL image, a numpy array or a tensor.
 
-    8-bit images give uint8; 16-bit ones float32 in 0..1 (divided by 65535); floats stay as they are. ``convert``: colour modes of
+    8-bit images give uint8; those of 9 to 16 bits float32 in 0..1 (divided by what their bits or their header call the largest
+    value, 65535 of 16 bits); floats stay as they are. ``convert``: colour modes of
     image files are turned into ``channels`` (1 or 3); arrays never are. ``least``: image files larger than this on both axes are
     reduced, antialiased, to the smallest size that covers it. Raises BadSample with what is wrong.
     """
@@ -62,8 +67,11 @@ def decode(data: Any, channels: int, convert: bool, least: tuple[int, int] | Non
 
 
 def _from_file(raw: bytes, channels: int, convert: bool, least: tuple[int, int] | None) -> Tensor:
-    """An image file; TIFF with more than 8 bits or more bands than Pillow knows goes through tifffile."""
+    """An image file; TIFF with more than 8 bits or more bands than Pillow knows, PGM and PPM whose maximum is not 255 are read
+    here, so that no value is lost."""
     tiff = raw[:4] in TIFF
+    if (deep := read_pnm(raw)) is not None:
+        return channels_of(deep, channels, convert)
     try:
         with Pillow.open(io.BytesIO(raw)) as picture:
             if not (tiff and _deep_tiff(picture)):
@@ -77,12 +85,12 @@ def _from_file(raw: bytes, channels: int, convert: bool, least: tuple[int, int] 
         raise BadSample(f"the image is too large to be read safely: {error}") from None
     except DAMAGED as error:
         raise BadSample(f"the image file is damaged or cut off: {error}") from None
-    return _from_array(_tiff(raw), channels)
+    return channels_of(read_tiff(raw, channels), channels, convert)
 
 
 def _from_picture(picture: Pillow.Image, channels: int, convert: bool, least: tuple[int, int] | None) -> Tensor:
-    if picture.mode.startswith("I;16"):
-        return _grey(np.asarray(picture).astype(np.uint16), channels, convert)
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and getattr(picture, "format", None) in ("PNG", "PPM")):
+        return _grey(_sixteen(picture), channels, convert)  # Pillow's I of PGM counts to 65535, whatever the file's maximum is
     if picture.mode in ("I", "F"):
         return _grey(np.asarray(picture).astype(np.float32), channels, convert)
     if "16B" in _raw_mode(picture) and not convert:
@@ -105,9 +113,20 @@ def _from_picture(picture: Pillow.Image, channels: int, convert: bool, least: tu
     return torch.from_numpy(np.array(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), np.uint8, order="C"))
 
 
+def _sixteen(picture: Pillow.Image) -> np.ndarray:
+    """uint16 of a grey picture, as floats in 0..1 where a TIFF says that fewer bits are used or that white is the least value."""
+    pixels = np.asarray(picture).astype(np.uint16)
+    tags: Any = getattr(picture, "tag_v2", {})
+    bits = tags.get(258, (16,))[0]
+    values = pixels if bits == 16 else pixels.astype(np.float32) / (2**bits - 1)
+    return values if tags.get(262, 1) != MIN_IS_WHITE else (65535 if bits == 16 else 1) - values
+
+
 def _grey(pixels: np.ndarray, channels: int, convert: bool) -> Tensor:
     """A deep grey picture ``[H, W]``; three equal channels where RGB is asked for, as with 8 bits."""
     found = _from_array(pixels, 1 if convert and channels == 3 else channels)
+    if channels == 3:
+        altered("grey converted to RGB")
     return found.expand(channels, -1, -1).contiguous()
 
 
@@ -198,14 +217,3 @@ def _raw_mode(picture: Pillow.Image) -> str:
 def _deep_tiff(picture: Pillow.Image) -> bool:
     bits = getattr(picture, "tag_v2", {}).get(258, (8,))
     return max(bits if isinstance(bits, tuple) else (bits,)) > 8
-
-
-def _tiff(raw: bytes) -> np.ndarray:
-    try:
-        import tifffile
-    except ImportError:
-        raise BadSample('TIFF with many bands or 16 bits needs tifffile; pip install "maskedmod[image]" brings it') from None
-    try:
-        return tifffile.imread(io.BytesIO(raw))
-    except Exception as error:
-        raise BadSample(f"not a readable TIFF file: {error}") from None

@@ -70,6 +70,11 @@ class Molecule(Modality):
     def read(self, record: Record) -> Sample:
         """A string, or UTF-8 bytes -> int64 ids ``[n]`` and the string. BadSample names what cannot be read."""
         smiles = _string(record.data)
+        if chemistry.is_entry(smiles):
+            smiles = chemistry.canonical(chemistry.entry(written(record.data, "a SMILES string")))
+            altered("an SDF entry, written as SMILES by RDKit")
+            if not smiles:
+                raise BadSample("has no atom")
         seed = record.extra.get("seed")
         molecule = chemistry.parse(smiles) if self.check or self.canonical or self.randomise else None
         if self.canonical:

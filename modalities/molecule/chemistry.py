@@ -27,6 +27,30 @@ def parse(smiles: str) -> Any:
             raise BadSample(f"{_short(smiles)!r} is no possible molecule: {one_line(str(error))}") from None
 
 
+def is_entry(text: str) -> bool:
+    """Whether a text is an entry of an SDF file and no SMILES."""
+    return "\n" in text.strip()
+
+
+def entry(text: str) -> Any:
+    """The molecule of a connection table, V2000 or V3000. BadSample says why there is none."""
+    chem, base = require("rdkit.Chem", "molecule"), require("rdkit.rdBase", "molecule")
+    with base.BlockLogs():
+        try:
+            unchecked = chem.MolFromMolBlock(text, sanitize=False, removeHs=False)
+        except (ValueError, RuntimeError) as error:
+            raise BadSample(f"cannot be read as an SDF entry: {one_line(str(error))}") from None
+        if unchecked is None:
+            raise BadSample("cannot be read as an SDF entry: expected a connection table V2000 or V3000")
+        if unchecked.GetNumAtoms() == 0:
+            return unchecked
+        try:
+            chem.SanitizeMol(unchecked)
+        except ValueError as error:
+            raise BadSample(f"is no possible molecule: {one_line(str(error))}") from None
+        return chem.MolFromMolBlock(text)
+
+
 def canonical(molecule: Any) -> str:
     """RDKit's canonical SMILES, with stereochemistry."""
     return str(require("rdkit.Chem", "molecule").MolToSmiles(molecule))

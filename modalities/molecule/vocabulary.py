@@ -57,7 +57,7 @@ def from_file(path: str | Path) -> Alphabet:
     """One token a line, ids in their order; special tokens by the names that they usually have. UserError without a mask token,
     and for a line that is empty or stands there twice."""
     try:
-        tokens = Path(path).read_text(encoding="utf-8").splitlines()
+        tokens = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"modality.vocab={path} cannot be read: {error}") from None
     return of(tokens, f"modality.vocab={path}")

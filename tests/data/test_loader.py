@@ -122,10 +122,13 @@ def test_skip_in_validation_leaves_out_and_all_bad_ends() -> None:
         run(Loader(Counting([-1, -2, -3], 3), Toy(), 2, bad="skip"), 0, 1)
 
 
-def test_other_errors_carry_the_key_and_missing_files_are_bad_samples(tmp_path: Any) -> None:
-    with pytest.raises(TypeError) as caught:
+def test_other_errors_are_bad_samples_that_name_their_place_and_missing_files_too(tmp_path: Any) -> None:
+    with pytest.raises(UserError, match=r"row 0: cannot be read \(TypeError: .*, at toy_modality.py line \d+\)"):
         run(Loader([Record(None, "row 0")], Toy(), 1), 0, 1)
-    assert caught.value.__notes__ == ["while reading row 0"]
+    log = tmp_path / "bad.jsonl"
+    left = Loader([Record(None, "row 0"), *numbers([3])], Toy(), 1, shuffle=False, bad="skip", bad_path=log)
+    assert [b["x"].tolist() for b in left.epoch_batches()] == [[3]]
+    assert "Traceback" in json.loads(log.read_text())["traceback"]
     with pytest.raises(UserError, match="gone: cannot be opened"):
         run(Loader([Record(tmp_path / "gone.num", "gone")], Toy(), 1), 0, 1)
 

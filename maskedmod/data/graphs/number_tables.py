@@ -25,7 +25,7 @@ def _read(path: Path, kind: Any) -> np.ndarray[Any, Any]:
     """Plain, or gzip by the name. Lines at the end that are blank are none; a cell between commas that is empty is no number."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        lines = [_blanks(line) for line in content.decode("utf-8").rstrip().splitlines()]
+        lines = [_blanks(line) for line in content.decode("utf-8-sig").rstrip().splitlines()]
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except (OSError, EOFError, UnicodeDecodeError) as error:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from maskedmod.core.modality import BadSample, Modality, Record
+from maskedmod.core.unexpected import as_bad_sample
 from maskedmod.data.stream import RecordStream
 
 Split = Literal["train", "val"]
@@ -66,7 +67,8 @@ def expanded(records: Sequence[Record], modality: Modality) -> Sequence[Record]:
     found: list[Record] = []
     for record in records:
         try:
-            found.extend(modality.expand(record))
+            with as_bad_sample():
+                found.extend(modality.expand(record))
         except BadSample:
             found.append(record)
     return found

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,11 +12,8 @@ import numpy as np
 from maskedmod.core.modality import Modality, Record
 from maskedmod.data.columns import label_column, signal_column
 from maskedmod.data.sources import VALIDATION, Records, Source, Split, split_by_hash
+from maskedmod.data.tables.sheet import labels_of, read_table
 from maskedmod.errors import UserError, unknown
-
-ENDINGS = (".csv", ".tsv", ".tab", ".csv.gz", ".tsv.gz", ".tab.gz")
-NO_NUMBER = frozenset({"", "na", "n/a", "nan", "none", "null"})
-"""Cells that stand for a missing number, in any case."""
 
 
 class Csv(Source):
@@ -105,10 +98,10 @@ class Csv(Source):
         def cells(name: str | None) -> list[str]:
             return [] if name is None else sheet.cells(name)
 
-        labels = _labels(cells(label))
+        labels = labels_of(cells(label))
         if self.label_columns is not None:
             chosen = others if self.label_columns == "numbers" else _chosen(self.label_columns, others, path)
-            labels = _several({name: _labels(cells(name)) for name in chosen}, self.label_columns == "numbers", path)
+            labels = _several({name: labels_of(cells(name)) for name in chosen}, self.label_columns == "numbers", path)
         return CsvRecords(path, column, cells(column), labels, cells(self.split_column), places=sheet.places)
 
 
@@ -146,68 +139,6 @@ class CsvRecords(Sequence[Record]):
             raise IndexError(index)
         row = self.rows[index]
         return Record(self.texts[row], f"{self.path} row {self.places[row]}", self.labels[row] if self.labels else None)
-
-
-@dataclass
-class Sheet:
-    """``names`` of the columns, ``rows`` of cells; ``places``: their numbers in the file, and ``blank`` those of blank lines."""
-
-    path: str
-    names: list[str]
-    rows: list[list[str]]
-    places: Sequence[int]
-    blank: list[int]
-
-    def cells(self, column: str) -> list[str]:
-        """The cells of a column. UserError where several have this name."""
-        if (count := self.names.count(column)) > 1:
-            raise UserError(f"{self.path} has {count} columns called {column!r}; expected a name of its own")
-        place = self.names.index(column)
-        return [row[place] for row in self.rows]
-
-
-def read_table(path: Path, delimiter: str | None) -> Sheet:
-    """A table. UserError names the row that has another number of cells."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise UserError(f"data path {path} {what}; expected a file ending in {', '.join(ENDINGS)}")
-    if delimiter is None:
-        delimiter = "\t" if path.name.removesuffix(".gz").lower().endswith((".tsv", ".tab")) else ","
-    elif len(delimiter) != 1:
-        raise UserError(f"data.delimiter={delimiter!r}: expected one character")
-    csv.field_size_limit(1 << 30)
-    try:
-        with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
-            lines = csv.reader(io.TextIOWrapper(file, "utf-8-sig", newline=""), delimiter=delimiter)
-            names = [name.strip() for name in next(lines, [])]
-            rows = list(lines)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8: byte {error.object[error.start]:#04x} at place {error.start}") from None
-    except (OSError, EOFError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    if not names:
-        raise UserError(f"{path} is empty; expected a line of column names and rows")
-    if len(names) == 1:
-        rows = [row or [""] for row in rows]
-    for number, row in enumerate(rows):
-        if row and len(row) != len(names):
-            raise UserError(f"{path} row {number} has {len(row)} cells, the line of column names has {len(names)}")
-    places = [number for number, row in enumerate(rows) if row]
-    blank = [number for number, row in enumerate(rows) if not row]
-    return Sheet(str(path), names, [rows[number] for number in places], places, blank)
-
-
-def _labels(cells: list[str]) -> list[Any]:
-    """Numbers where all that are not missing are numbers (None where missing), else the words (None where empty)."""
-    words = [cell.strip() or None for cell in cells]
-    numbers = [None if word is None or word.lower() in NO_NUMBER else word for word in words]
-    if any(numbers):
-        for kind in (int, float):
-            try:
-                return [None if word is None else kind(word) for word in numbers]
-            except ValueError:
-                continue
-    return list(words)
 
 
 def _chosen(wanted: str | tuple[str, ...], names: Sequence[str], path: str) -> list[str]:

@@ -14,7 +14,8 @@ from maskedmod.data.columns import label_column
 from maskedmod.data.graphs.graph import read_graph
 from maskedmod.data.graphs.node_features import MOST_DEGREE, sparse_rows
 from maskedmod.data.graphs.source import GraphSource
-from maskedmod.data.sources.csv import NO_NUMBER, Sheet, read_table
+from maskedmod.data.tables.edges import ends_of, first_named, read_edges
+from maskedmod.data.tables.sheet import NO_NUMBER, Sheet, read_table
 from maskedmod.errors import UserError, unknown
 
 SPLIT = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
@@ -22,8 +23,13 @@ SPLIT = {"train": "train", "training": "train", "val": "val", "valid": "val", "v
 
 
 class Edges(GraphSource):
-    """A CSV or TSV file (also ``.gz``) with a line of column names and one edge a row: its first two columns, or ``columns``,
-    name the nodes that it joins. Edges lie in both directions, or only from the first to the second where ``directed``.
+    """A text file (also ``.gz``) with one edge a row, whose ends ``columns`` name; by default columns called source and target,
+    from and to or the like, else the first two that do not number the rows. Edges lie in both directions, or only from the first
+    to the second where ``directed``.
+    ``delimiter``: by default a comma (tab for ``.tsv``) where the first row has one, else a tab, a semicolon, or blanks; a blank
+    stands for any number of blanks. ``header``: whether the first row holds column names, by default found from what it says;
+    without one the columns are ``column 1`` and so on. Lines above that begin with ``#``, ``%`` or ``//`` are comments, of which
+    the last may name the columns, as in files of SNAP.
 
     ``nodes``: a table of all nodes, whose names are in its first column or in ``node_column``; without it the nodes are those
     that occur. Values of a node: ``features``, a JSON object from node names to lists of feature numbers (``{"17": [3, 90]}``, as
@@ -44,8 +50,11 @@ class Edges(GraphSource):
         split_column: str | None = None,
         directed: bool = False,
         max_degree: int = MOST_DEGREE,
+        delimiter: str | None = None,
+        header: bool | None = None,
     ) -> None:
         super().__init__(max_degree)
+        self.delimiter, self.header = delimiter, header
         needs_table = {"node_column": node_column, "value_columns": value_columns, "label_column": label_column,
                        "split_column": split_column}  # fmt: skip
         if nodes is None and (asked := next((key for key, value in needs_table.items() if value), None)):
@@ -57,7 +66,9 @@ class Edges(GraphSource):
         self.split_column, self.directed = split_column, directed
 
     def _read(self) -> list[Record]:
-        sheet = read_table(Path(self.path), None)
+        sheet = read_edges(Path(self.path), self.delimiter, self.header, self.columns, self.note)
+        if sheet.blank:
+            self.note(f"{self.path}: {len(sheet.blank)} blank lines or comments among the edges left out")
         ends = self._ends(sheet)
         table = None if self.nodes is None else read_table(Path(self.nodes), None)
         lists = None if self.features is None else _lists(Path(self.features))
@@ -70,14 +81,10 @@ class Edges(GraphSource):
         return self.by_degree(records, self.path) if values is None else records
 
     def _ends(self, sheet: Sheet) -> list[list[str]]:
-        if len(sheet.names) < 2:
-            raise UserError(f"{self.path} has one column, {sheet.names[0]!r}; expected two that name the ends of edges")
-        columns = self.columns or (sheet.names[0], sheet.names[1])
-        if self.columns is None and all(name.strip().isdecimal() for name in columns):
-            raise UserError(f"{self.path} begins with {', '.join(sheet.names[:3])}, an edge; expected a line of column names")
+        columns = self.columns or ends_of(sheet, self.note)
         if columns[0] == columns[1]:
             raise UserError(f"data.columns={list(columns)}: expected the two ends of an edge")
-        if others := [name for name in sheet.names if name not in columns]:
+        if others := [name or "without a name" for name in sheet.names if name not in columns]:
             self.note(f"{self.path}: columns {', '.join(others)} are not read")
         ends = [[cell.strip() for cell in _cells(sheet, name, self.path)] for name in columns]
         for column, cells in zip(columns, ends, strict=True):
@@ -90,7 +97,7 @@ class Edges(GraphSource):
     def _names(self, table: Sheet | None, lists: Mapping[str, Any] | None, ends: list[list[str]]) -> dict[str, int]:
         """Number of every node, by its name: in the order of the table, else sorted (numbers as numbers)."""
         if table is not None:
-            names = [cell.strip() for cell in _cells(table, self.node_column or table.names[0], str(self.nodes))]
+            names = [cell.strip() for cell in _cells(table, self.node_column or first_named(table), str(self.nodes))]
         else:
             found = {*ends[0], *ends[1], *(lists or ())}
             names = sorted(found, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
@@ -120,7 +127,7 @@ class Edges(GraphSource):
     def _labels(self, table: Sheet | None) -> list[str | None] | None:
         if table is None:
             return None
-        others = [name for name in table.names if name not in (self.node_column or table.names[0], self.split_column)]
+        others = [name for name in table.names if name not in (self.node_column or first_named(table), self.split_column)]
         name = label_column(others, self.label_column, str(self.nodes))
         if name is None:
             return None
@@ -166,7 +173,7 @@ def _floats(cells: list[str], column: str, path: str, table: Sheet) -> list[floa
 def _lists(path: Path) -> dict[str, list[int]]:
     """Feature numbers of nodes by name."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except (OSError, ValueError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
@@ -69,12 +69,12 @@ class Fasta(Source):
 
     def everything(self, modality: Modality) -> Sequence[Record]:
         """Every record of every file in their order, whatever would train or validate. UserError as for ``records``."""
-        return self._open(find(self.path))
+        return self._open(find(self.path, self.note))
 
     def _collect(self) -> dict[Split, FastaRecords]:
-        files = find(self.path)
+        files = find(self.path, self.note)
         if self.val_pattern is None and self.val_path is not None:
-            return {"train": self._open(files), "val": self._open(find(self.val_path))}
+            return {"train": self._open(files), "val": self._open(find(self.val_path, self.note))}
         if self.val_pattern is None and (parts := parts_by_name(files, begins, self.path, self.note)):
             return {split: self._open(found) for split, found in parts.items()}
         whole = self._open(files)
@@ -158,9 +158,9 @@ class FastaRecords(Sequence[Record]):
         return self.files[file], row - int(self.offsets[file])
 
 
-def find(path: str) -> list[Path]:
+def find(path: str, note: Callable[[str], None] | None = None) -> list[Path]:
     """Files of a path, glob or folder, sorted by name."""
-    found = files_at(path, lambda file: file.name.lower().endswith(ENDINGS))
+    found = files_at(path, lambda file: file.name.lower().endswith(ENDINGS), note)
     if not found:
         what = f"has no file ending in {', '.join(PLAIN)} or these with .gz" if Path(path).is_dir() else "does not exist"
         raise UserError(f"data path {path} {what}; expected a FASTA file, a glob or a folder of such")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections import Counter
@@ -13,8 +12,10 @@ from typing import Any
 
 from maskedmod.core.modality import Modality, Record
 from maskedmod.data.columns import label_column
+from maskedmod.data.files import NOWHERE, places_of, tree_of
 from maskedmod.data.label_pattern import label_pattern
 from maskedmod.data.sources import VALIDATION, Records, Source, Split, expanded, split_by_hash
+from maskedmod.data.tables.sheet import delimiter_of, labels_of, read_table
 from maskedmod.errors import UserError
 
 OTHERS = {".h5": "hdf5", ".hdf5": "hdf5", ".parquet": "parquet", ".csv": "csv", ".sdf": "sdf"}
@@ -33,7 +34,9 @@ class Folder(Source):
     ``label``: ``folder`` (name of the folder a file lies in, above its ``train`` or ``test``), ``none``, a regular expression
     searched for in the file name, whose first group is the label, such as ``^(\\d)_``, or the name of a CSV file in ``path``
     with a column of file names (``filename``, ``file``, ``path`` or ``name``: relative to ``path``, or bare) and one of labels
-    (``label``, ``category``, ``class``, ``target``).
+    (``label``, ``category``, ``class``, ``target``): numbers where all of them are, no label where a cell is empty.
+    Links are followed, and every file counts once, whatever it is also called: links to folders that were read already, further
+    links to a file and hard links are left out and told. A file to train on that is also one to validate only validates.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class Folder(Source):
     def records(self, split: Split, modality: Modality) -> Records:
         """Records of a split, paths relative to the working directory as given. Raises UserError when there is no file."""
         if self._found is None:
-            self._found = self._collect(modality)
+            self._found = self._apart(self._collect(modality))
             train, val = (len(self._found[part][1]) for part in ("train", "val"))
             self.note(f"{self.path}: {train} files to train on, {val} to validate")
         root, names = self._found[split]
@@ -85,6 +88,21 @@ class Folder(Source):
         train, held_out = split_by_hash(names, self.val_fraction)
         return {"train": (root, [names[i] for i in train]), "val": (root, [names[i] for i in held_out])}
 
+    def _apart(self, found: dict[Split, tuple[Path, list[str]]]) -> dict[Split, tuple[Path, list[str]]]:
+        """Files that two folders share, by links or since one lies in the other, validate and do not train; where they share
+        all of them, both do."""
+        (root, names), (val_root, val_names) = found["train"], found["val"]
+        if root == val_root and not set(names) & set(val_names):
+            return found
+        held = set(places_of(val_root / name for name in val_names)) - {NOWHERE}
+        kept = [name for name, place in zip(names, places_of(root / name for name in names), strict=True) if place not in held]
+        if kept and len(kept) < len(names):
+            self.note(f"{root}: {len(names) - len(kept)} files are among those of {val_root} to validate, and do not train")
+            return {"train": (root, kept), "val": found["val"]}
+        if names and not kept:
+            self.note(f"{root}: every file to train on is also one to validate")
+        return found
+
     def _by_class(self, names: Sequence[str]) -> tuple[list[str], list[str]] | None:
         """The parts where every file lies in a folder ``train`` or one of validation within its class, else None."""
         by_part: dict[str, list[str]] = {}
@@ -113,17 +131,12 @@ class Folder(Source):
         if not root.is_dir():
             what = "is a file" if root.exists() else "does not exist"
             raise UserError(f"data folder {root} {what}; expected a folder with {', '.join(endings)} files")
-        names: list[str] = []
-        others: Counter[str] = Counter()
-        for folder, folders, files in os.walk(root, followlinks=True):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in files:
-                if name.startswith("."):
-                    continue
-                if name.lower().endswith(endings):
-                    names.append(os.path.relpath(os.path.join(folder, name), root))
-                else:
-                    others[os.path.splitext(name)[1].lower() or name] += 1
+        tree = tree_of(root, lambda name: True)
+        names = [name for name in tree.names if name.lower().endswith(endings)]
+        others = Counter(_ending(name) for name in tree.names if not name.lower().endswith(endings))
+        tree.again = [name for name in tree.again if name.lower().endswith(endings)]
+        for line in tree.told():
+            self.note(f"{root}: {line}")
         listed = ", ".join(f"{count} {ending}" for ending, count in sorted(others.items())[:8])
         if not names:
             rest = f"; it has {listed}" if others else "; it is empty"
@@ -131,13 +144,13 @@ class Folder(Source):
             raise UserError(f"data folder {root} has no file ending in {', '.join(endings)}{rest}")
         if others:
             self.note(f"{root}: files with other endings left out: {listed}")
-        return sorted(names)
+        return names
 
 
 class FileRecords(Sequence[Record]):
     """Records of files, made when asked for: a list of a million names is all that is kept."""
 
-    def __init__(self, root: Path, names: list[str], label: str | re.Pattern[str] | dict[str, str]) -> None:
+    def __init__(self, root: Path, names: list[str], label: str | re.Pattern[str] | dict[str, Any]) -> None:
         self.root, self.names, self.label = root, names, label
 
     def __len__(self) -> int:
@@ -148,19 +161,19 @@ class FileRecords(Sequence[Record]):
         path = self.root / name
         return Record(path, str(path), self._label(name))
 
-    def _label(self, name: str) -> str | None:
+    def _label(self, name: str) -> Any:
         if isinstance(self.label, re.Pattern):
             found = self.label.search(os.path.basename(name))
             return None if found is None else found.group(1)
         if isinstance(self.label, dict):
-            return self.label.get(name, self.label.get(os.path.basename(name)))
+            return self.label.get(name.replace(os.sep, "/"), self.label.get(os.path.basename(name)))
         above, folder = os.path.split(os.path.dirname(name))
         if above and folder in ("train", *VALIDATION):
             folder = os.path.basename(above)
         return folder if self.label == "folder" and folder else None
 
 
-def _label(text: str, root: Path) -> str | re.Pattern[str] | dict[str, str]:
+def _label(text: str, root: Path) -> str | re.Pattern[str] | dict[str, Any]:
     if text in ("folder", "none"):
         return text
     if text.endswith(".csv"):
@@ -169,15 +182,23 @@ def _label(text: str, root: Path) -> str | re.Pattern[str] | dict[str, str]:
     return label_pattern(text, groupless, f"; also accepted: {ACCEPTED}")
 
 
-def _listed(path: Path) -> dict[str, str]:
-    """File name -> label, as a CSV file says."""
+def _listed(path: Path) -> dict[str, Any]:
+    """File name -> label, as a CSV file says: numbers where all labels are, None where a cell is empty. UserError for a file that
+    is named with two labels."""
     if not path.is_file():
         raise UserError(f"data.label: {path} does not exist; expected a CSV file in the data folder")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    columns = list(rows[0]) if rows else []
-    names = [column for column in ("filename", "file", "path", "name") if column in columns]
-    labels = label_column(columns, None, str(path))
-    if not names or labels is None:
-        raise UserError(f"{path}: expected a column of file names and one of labels; it has {', '.join(columns) or 'no row'}")
-    return {row[names[0]]: row[labels] for row in rows}
+    sheet = read_table(path, delimiter_of(path))
+    names = [column for column in ("filename", "file", "path", "name") if column in sheet.names]
+    column = label_column(sheet.names, None, str(path))
+    if not names or column is None:
+        raise UserError(f"{path}: expected a column of file names and one of labels; it has {', '.join(sheet.names)}")
+    found: dict[str, Any] = {}
+    for name, label, row in zip(sheet.cells(names[0]), labels_of(sheet.cells(column)), sheet.places, strict=True):
+        name = name.strip().replace("\\", "/").removeprefix("./")
+        if found.setdefault(name, label) != label:
+            raise UserError(f"{path} row {row}: {name} is labelled {label!r}, above it {found[name]!r}")
+    return found
+
+
+def _ending(name: str) -> str:
+    return os.path.splitext(name)[1].lower() or os.path.basename(name)

@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from maskedmod.core.modality import BadSample, Record
+from maskedmod.data.files import files_at
 from maskedmod.data.graphs.node_features import MOST_DEGREE
 from maskedmod.data.graphs.objects import all_or_none, convert, token_labels
 from maskedmod.data.graphs.source import GraphSource
@@ -45,7 +46,7 @@ class Graphs(GraphSource):
             found: list[tuple[str, str | None, Any]] = [(f"graph {i}", None, graph) for i, graph in enumerate(self.path)]
         else:
             root = Path(self.path)
-            files = [root] if root.is_file() else sorted(f for f in root.rglob("*") if f.suffix.lower() in ENDINGS)
+            files = [root] if root.is_file() else files_at(str(root), lambda f: f.suffix.lower() in ENDINGS, self.note)
             found = [
                 (str(file), file.parent.name if file.parent != root and file != root else None, _open(file)) for file in files
             ]
@@ -83,7 +84,7 @@ def _open(file: Path) -> Any:
         raise UserError(f"{file} cannot be read as a graph; expected a file ending in {', '.join(ENDINGS)}")
     try:
         if file.suffix.lower() == ".json":
-            return _node_link(nx, json.loads(file.read_text(encoding="utf-8")))
+            return _node_link(nx, json.loads(file.read_text(encoding="utf-8-sig")))
         graph = getattr(nx, f"read_{file.suffix.lower().lstrip('.')}")(file)
         return graph if file.suffix.lower() == ".gml" else _all_listed(graph, _xml_nodes(file))
     except Exception as error:  # parsers of four formats raise what they like

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,12 @@ class Hdf5(Source):
 
     def everything(self, modality: Modality) -> Sequence[Record]:
         """Every row of every file in their order, whatever would train or validate. UserError as for ``records``."""
-        return expanded(self._open(_files(self.path)), modality)  # type: ignore[return-value]
+        return expanded(self._open(_files(self.path, self.note)), modality)  # type: ignore[return-value]
 
     def _collect(self) -> dict[Split, ArrayRecords]:
-        files = _files(self.path)
+        files = _files(self.path, self.note)
         if self.val_path is not None:
-            return {"train": self._open(files), "val": self._open(_files(self.val_path))}
+            return {"train": self._open(files), "val": self._open(_files(self.val_path, self.note))}
         if parts := parts_by_name(files, _holds, self.path, self.note):
             return {split: self._open(found) for split, found in parts.items()}
         rows = self._open(files)
@@ -168,7 +168,7 @@ def _names(given: str, beside: Path) -> list[str]:
     path = next((path for path in (beside.parent / given, Path(given)) if path.is_file()), None)
     if path is None:
         raise UserError(f"data.names={given}: no such file, nor beside {beside}")
-    return path.read_text(encoding="utf-8").splitlines()
+    return path.read_text(encoding="utf-8-sig").splitlines()
 
 
 def _holds(path: Path, word: str) -> bool:
@@ -176,9 +176,9 @@ def _holds(path: Path, word: str) -> bool:
     return re.search(rf"(?<![a-z]){word}(?![a-z])", path.stem.lower()) is not None
 
 
-def _files(path: str) -> list[Path]:
+def _files(path: str, note: Callable[[str], None] | None = None) -> list[Path]:
     """Files of a path, a glob or a folder, sorted. UserError when there is none."""
-    found = files_at(path, lambda file: file.suffix.lower() in ENDINGS and not file.name.startswith("."))
+    found = files_at(path, lambda file: file.suffix.lower() in ENDINGS and not file.name.startswith("."), note)
     if not found:
         raise UserError(f"{path}: no HDF5 file; expected a file, a glob or a folder with {', '.join(ENDINGS)} files")
     return found

@@ -160,9 +160,8 @@ class HfStream(RecordStream):
             part = part.shuffle(seed=seed, buffer_size=self.buffer)
             part.set_epoch(number)
         for row, cells in enumerate(part):
-            yield from self.modality.expand(
-                _record(cells, self.columns, f"{self.where} epoch {number} sample {row}", self.modality.text)
-            )
+            record = _record(cells, self.columns, f"{self.where} epoch {number} sample {row}", self.modality.text)
+            yield from expanded([record], self.modality)
 
 
 def _record(cells: dict[str, Any], columns: tuple[str, str | None], key: str, text: bool) -> Record:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,12 +57,12 @@ class Parquet(Source):
 
     def everything(self, modality: Modality) -> Sequence[Record]:
         """Every row of every file in their order, whatever would train or validate. UserError as for ``records``."""
-        return self._open(_files(self.path), modality)
+        return self._open(_files(self.path, self.note), modality)
 
     def _collect(self, modality: Modality) -> dict[Split, RowRecords]:
-        files = _files(self.path)
+        files = _files(self.path, self.note)
         if self.val_path is not None:
-            return {"train": self._open(files, modality), "val": self._open(_files(self.val_path), modality)}
+            return {"train": self._open(files, modality), "val": self._open(_files(self.val_path, self.note), modality)}
         if parts := parts_by_name(files, begins, self.path, self.note):
             return {split: self._open(found, modality) for split, found in parts.items()}
         rows = self._open(files, modality)
@@ -159,9 +159,9 @@ class RowRecords(Sequence[Record]):
         return found
 
 
-def _files(path: str) -> list[Path]:
+def _files(path: str, note: Callable[[str], None] | None = None) -> list[Path]:
     """Files of a path, glob or folder, sorted by name."""
-    found = files_at(path, lambda file: file.match("*.parquet"))
+    found = files_at(path, lambda file: file.match("*.parquet"), note)
     if not found:
         what = "has no file ending in .parquet" if Path(path).is_dir() else "does not exist"
         raise UserError(f"data path {path} {what}; expected a .parquet file, a glob or a folder of such")

@@ -49,7 +49,7 @@ class Sdf(Source):
         return self._open(self.path)
 
     def _open(self, path: str) -> SdfRecords:
-        files = [TextFile(file) for file in text_files(path, ENDINGS)]
+        files = [TextFile(file) for file in text_files(path, ENDINGS, self.note)]
         places = []
         for number, lines in enumerate(files):
             bounds = _entries(lines)
@@ -82,9 +82,9 @@ class SdfRecords(Sequence[Record]):
         file, entry, first, last = self.places[index].tolist()
         lines = [self.files[file][i].decode("utf-8", "replace") for i in range(first, last)]
         end = next((i for i, line in enumerate(lines, 1) if line.startswith("M  END")), len(lines))
-        name = lines[0].strip()
+        name = lines[0].strip() if lines else ""
         key = f"{self.files[file].path} entry {entry + 1}" + (f" ({name})" if name else "")
-        return Record("\n".join(lines[:end]) + "\n", key, self._label(lines[end:]))
+        return Record("\n".join([*lines[:end], ""]), key, self._label(lines[end:]))
 
     def _label(self, lines: list[str]) -> Any:
         """The line after ``>  <name>``."""
@@ -97,9 +97,9 @@ class SdfRecords(Sequence[Record]):
 
 def _entries(lines: TextFile) -> np.ndarray[Any, Any]:
     """First line and one past the last of every entry, int64 ``[n, 2]``; what follows the last ``$$$$`` is one too, unless it is
-    blank."""
-    short = np.flatnonzero((lines.lengths >= 4) & (lines.lengths <= 5))
-    ends = [i for i in short.tolist() if lines[i] == b"$$$$"]
+    blank. An entry may have no line at all."""
+    short = np.flatnonzero((lines.lengths >= 4) & (lines.lengths <= 12))
+    ends = [i for i in short.tolist() if lines[i].rstrip() == b"$$$$"]
     starts = [0, *(end + 1 for end in ends)]
     if not any(lines[i].strip() for i in range(starts[-1], len(lines))):
         starts.pop()

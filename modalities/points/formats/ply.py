@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from maskedmod.core.modality import BadSample
+from maskedmod.core.modality import BadSample, altered
 
 from . import Array, Shape, decoded, numbers, triangles
+from .rows import Table, read_rows
 
 TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2", "uint16": "u2",
-    "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
+    "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "int64": "i8", "uint64": "u8", "float": "f4", "float32": "f4",
+    "double": "f8", "float64": "f8",
 }  # fmt: skip
 ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 CORNERS = ("vertex_indices", "vertex_index")
+STRIPS = ("tristrips", "triStrips")
 
 
 @dataclass
@@ -43,14 +47,9 @@ def read_ply(raw: bytes) -> Shape:
 
 
 def _header(raw: bytes) -> tuple[list[Element], str, bytes]:
-    if raw[:3] != b"ply" or raw[3:4] not in (b"\n", b"\r"):
-        raise BadSample(f"is no PLY file: it begins with {raw[:8]!r}")
-    end = raw.find(b"end_header")
-    stop = raw.find(b"\n", end)
-    if end < 0 or stop < 0:
-        raise BadSample("cut off: the PLY header has no end")
+    lines, body = _header_lines(raw)
     order, elements = None, list[Element]()
-    for line in decoded(raw[:end], "PLY").splitlines()[1:]:
+    for line in lines:
         match line.split():
             case ["format", kind, *_] if kind in ORDERS:
                 order = ORDERS[kind]
@@ -69,22 +68,38 @@ def _header(raw: bytes) -> tuple[list[Element], str, bytes]:
     for element in elements:
         if len({name for name, _, _ in element.properties}) < len(element.properties):
             raise BadSample(f"broken PLY header: a property of element {element.name} is named twice")
-    return elements, order, raw[stop + 1 :]
+    return elements, order, body
 
 
-Table = tuple[dict[str, Array], list[Array], int]
-"""Columns of numbers by name, lists of corners by their number, and where the next element begins."""
+def _header_lines(raw: bytes) -> tuple[list[str], bytes]:
+    """Lines between the first one and ``end_header``, and what follows it. They end with LF, CR LF or, as the first one shows, CR
+    alone, after which a LF is a byte of the data. Comments may be in any encoding."""
+    first = re.match(rb"ply[ \t]*(\r\n|\r|\n)", raw)
+    if first is None:
+        raise BadSample(f"is no PLY file: it begins with {raw[:8]!r}")
+    found = re.search(rb"[\r\n][ \t]*end_header[ \t]*" + (rb"\r" if first[1] == b"\r" else rb"\r?\n"), raw)
+    if found is None:
+        raise BadSample("cut off: the PLY header has no end")
+    return re.split(r"\r\n|\r|\n", raw[: found.start()].decode("latin-1"))[1:], raw[found.end() :]
 
 
 def _shape(elements: list[Element], read: Callable[[Element, int], Table]) -> Shape:
     """Read the elements one after another; only vertices and faces are used."""
     points, polygons, at = None, list[Array](), 0
-    for element in elements:
+    last = max((i for i, element in enumerate(elements) if element.name in ("vertex", "face")), default=-1)
+    for i, element in enumerate(elements):
+        if element.name in STRIPS and element.count:
+            altered(f"{element.count} triangle strips not read: of the mesh only its vertices")
+        if i > last:
+            continue
+        _corners(element)  # faces without corners are an error, whatever else they have
         columns, found, at = read(element, at)
         if element.name == "vertex":
-            if missing := [axis for axis in "xyz" if axis not in columns]:
-                raise BadSample(f"PLY vertices have no {', '.join(missing)}; they have {', '.join(columns) or 'nothing'}")
-            points = np.stack([columns[axis].astype(np.float64) for axis in "xyz"], axis=1)
+            names = {name.lower(): name for name in reversed(columns)}
+            if missing := [axis for axis in "xyz" if axis not in names]:
+                has = ", ".join(name for name, _, _ in element.properties) or "nothing"
+                raise BadSample(f"PLY vertices have no {', '.join(missing)}; they have {has}")
+            points = np.stack([columns[names[axis]].astype(np.float64) for axis in "xyz"], axis=1)
         elif element.name == "face":
             polygons = found
     if points is None:
@@ -92,15 +107,26 @@ def _shape(elements: list[Element], read: Callable[[Element, int], Table]) -> Sh
     return Shape(points, triangles(polygons, len(points)))
 
 
+def _corners(element: Element) -> str | None:
+    """The list that holds the corners of a face: of a usual name, else the only list of whole numbers."""
+    whole = [name for name, kind, length in element.properties if length is not None and kind[0] in "iu"]
+    named = [name for name in whole if name in CORNERS]
+    if element.name != "face" or not element.count:
+        return None
+    if not named and len(whole) != 1:
+        raise BadSample(f"PLY faces have no {CORNERS[0]}; they have {', '.join(name for name, _, _ in element.properties)}")
+    return (named or whole)[0]
+
+
 def _from_lines(element: Element, lines: list[str], at: int) -> Table:
     part = lines[at : at + element.count]
     if len(part) < element.count:
         raise BadSample(f"cut off: {len(part)} of {element.count} lines of element {element.name} are there")
-    if element.lists:
-        if element.name != "face":
-            return {}, [], at + element.count
-        if element.lists[0] or element.properties[0][0] not in CORNERS:
-            raise BadSample(f"ASCII faces begin with {element.properties[0][0]}, expected {CORNERS[0]}")
+    if not element.lists:
+        values = numbers(part, len(element.properties), f"element {element.name}")
+        return {name: values[:, i] for i, (name, _, _) in enumerate(element.properties)}, [], at + element.count
+    corners = _corners(element)
+    if corners is not None and corners == element.properties[0][0]:
         by_corners: dict[str, list[str]] = {}
         for line in part:
             by_corners.setdefault(line.split(maxsplit=1)[0], []).append(line)
@@ -108,66 +134,39 @@ def _from_lines(element: Element, lines: list[str], at: int) -> Table:
             raise BadSample(f"a face begins with {bad[0][:20]!r}, expected its number of corners")
         found = [numbers(rows, int(n) + 1, f"faces of {n} corners")[:, 1:] for n, rows in by_corners.items()]
         return {}, found, at + element.count
-    values = numbers(part, len(element.properties), f"element {element.name}")
-    return {name: values[:, i] for i, (name, _, _) in enumerate(element.properties)}, [], at + element.count
+    return *_words(element, part, corners), at + element.count
+
+
+def _words(element: Element, part: list[str], corners: str | None) -> tuple[dict[str, Array], list[Array]]:
+    """Rows of words with lists among them: single numbers by name, and the lists called ``corners`` by their length."""
+    singles: dict[str, list[float]] = {name: [] for name, _, length in element.properties if length is None}
+    found: dict[int, list[list[float]]] = {}
+    for line in part:
+        words, place = line.split(), 0
+        try:
+            for name, _, length in element.properties:
+                count = 1 if length is None else int(words[place])
+                place += length is not None
+                values = [float(word) for word in words[place : place + count]]
+                if len(values) < count:
+                    raise IndexError
+                if length is None:
+                    singles[name].append(values[0])
+                elif name == corners:
+                    found.setdefault(count, []).append(values)
+                place += count
+        except (ValueError, IndexError):
+            raise BadSample(f"element {element.name}: line {line[:60]!r} does not hold its properties") from None
+    return {name: np.array(values) for name, values in singles.items()}, [np.array(rows) for rows in found.values()]
 
 
 def _from_bytes(element: Element, body: bytes, at: int, order: str) -> Table:
-    if element.lists:
-        return {}, *_lists(element, body, at, order)
-    kind = np.dtype([(name, order + number) for name, number, _ in element.properties])
+    if element.lists and element.count:
+        return read_rows(element.properties, element.count, body, at, order, _corners(element), f"element {element.name}")
+    kind = np.dtype([(name, order + number) for name, number, length in element.properties if length is None])
     end = at + kind.itemsize * element.count
     if end > len(body):
         there = (len(body) - at) // max(1, kind.itemsize)
         raise BadSample(f"cut off: {there} of {element.count} rows of element {element.name} are there")
-    table = np.frombuffer(body, kind, element.count, at)
-    return {name: table[name] for name, _, _ in element.properties}, [], end
-
-
-def _lists(element: Element, body: bytes, at: int, order: str) -> tuple[list[Array], int]:
-    """Rows with lists: all of them at once where every list is as long as the first row's, else row by row."""
-    lengths = _lengths(element, body, at, order) if element.count else {}
-    kind = _row(element, lengths, order)
-    end = at + kind.itemsize * element.count
-    counts = [f"n{i}" for i in element.lists]
-    if end <= len(body):
-        table = np.frombuffer(body, kind, element.count, at)
-        if all((table[count] == lengths[i]).all() for i, count in zip(element.lists, counts, strict=True)):
-            return [table[name] for name, _, length in element.properties if name in CORNERS and length], end
-    found: dict[int, list[Array]] = {}
-    for _ in range(element.count):
-        kind = _row(element, _lengths(element, body, at, order), order)
-        if at + kind.itemsize > len(body):
-            raise BadSample(f"cut off within element {element.name}")
-        row = np.frombuffer(body, kind, 1, at)[0]
-        at += kind.itemsize
-        for name, _, length in element.properties:
-            if name in CORNERS and length:
-                found.setdefault(len(row[name]), []).append(row[name])
-    return [np.stack(rows) for rows in found.values()], at
-
-
-def _lengths(element: Element, body: bytes, at: int, order: str) -> dict[int, int]:
-    """Lengths of the lists in the row that begins at byte ``at``, by place of the property."""
-    found: dict[int, int] = {}
-    for i, (_, number, length) in enumerate(element.properties):
-        if length is not None:
-            size = np.dtype(length).itemsize
-            if at + size > len(body):
-                raise BadSample(f"cut off within element {element.name}")
-            found[i] = int(np.frombuffer(body, order + length, 1, at)[0])
-            if found[i] < 0:
-                raise BadSample(f"a list of element {element.name} has the length {found[i]}")
-            at += size
-        at += np.dtype(number).itemsize * found.get(i, 1)
-    return found
-
-
-def _row(element: Element, lengths: dict[int, int], order: str) -> np.dtype[np.void]:
-    fields: list[tuple[str, str] | tuple[str, str, tuple[int]]] = []
-    for i, (name, number, length) in enumerate(element.properties):
-        if length is None:
-            fields.append((name, order + number))
-        else:
-            fields += [(f"n{i}", order + length), (name, order + number, (lengths.get(i, 0),))]
-    return np.dtype(fields)  # type: ignore[return-value]
+    table = np.frombuffer(body, kind, element.count, at) if element.count else np.empty(0, kind)
+    return {name: table[name] for name in kind.names or ()}, [], end

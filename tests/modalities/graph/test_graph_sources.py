@@ -213,7 +213,7 @@ def test_edges_alone_give_degrees_in_the_order_of_names(tmp_path: Path, modality
         ("a,b\n1,2\n", "id\n1\n2\n", "{", {}, "features.json cannot be read as JSON"),
         ("a,b\n1,2\n", "id\n1\n2\n", None, {"columns": ("a", "c")}, "column 'c'"),
         ("a,b\n1,2\n", None, None, {"columns": ("a", "a")}, "expected the two ends of an edge"),
-        ("0,1\n1,2\n", None, None, {}, "edges.csv begins with 0, 1, an edge; expected a line of column names"),
+        ("0,1\n2,3\n", None, None, {}, "edges.csv begins with 0, 1: column names or an edge"),
         ("a,b\n0,1\n,2\n", None, None, {}, "edges.csv row 1: a is empty; expected the name of a node"),
         ("a,b\n1,2\n", None, {"1": []}, {}, "features.json has no feature of any node"),
     ],

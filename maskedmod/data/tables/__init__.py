@@ -1,0 +1,1 @@
+"""What does a row of a text file with columns say?"""
