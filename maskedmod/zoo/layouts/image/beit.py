@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.arguments import FREE, TENSORS, Argument, Setting, only
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import HEAD, Rule
 
@@ -19,6 +20,18 @@ SETTINGS: dict[str, Any] = {
     "eps": 1e-6,
 }
 CONFIG: dict[str, str] = {}
+VIT: dict[str, Argument] = {
+    "img_size": Setting("image_size"),
+    "num_heads": Setting("heads"),
+    "norm_layer": Setting("eps"),
+    "qk_scale": only(None),
+    **dict.fromkeys(("patch_size", "in_chans", "embed_dim", "depth", "mlp_ratio", "qkv_bias", "init_values"), TENSORS),
+    **dict.fromkeys(("use_abs_pos_emb", "use_rel_pos_bias", "use_shared_rel_pos_bias"), TENSORS),
+    **dict.fromkeys(("drop_rate", "attn_drop_rate", "drop_path_rate"), FREE),
+}
+"""Arguments of the constructors of all of BEiT's relatives."""
+REFERENCE = "microsoft/unilm@768a3c8 beit/modeling_pretrain.py VisionTransformerForMaskedImageModeling"
+ARGUMENTS: dict[str, Argument] = {**VIT, "vocab_size": TENSORS, "attn_head_dim": only(None), "init_std": FREE}
 
 AT = r"(?:model\.)?"
 PATCH, BLOCKS, FC1 = rf"{AT}patch_embed\.proj\.weight", rf"{AT}blocks\.(\d+)\..*", rf"{AT}blocks\.0\.mlp\.fc1\.weight"

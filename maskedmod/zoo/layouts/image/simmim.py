@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from maskedmod.zoo.layouts import parts
-from maskedmod.zoo.layouts.image import trees
+from maskedmod.zoo.layouts.arguments import FREE, TENSORS, Argument
+from maskedmod.zoo.layouts.image import beit, trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import HEAD, Rule, unshuffle
 
@@ -22,6 +23,15 @@ SETTINGS: dict[str, Any] = {
     "eps": 1e-6,
 }
 CONFIG: dict[str, str] = {}
+REFERENCE = "microsoft/SimMIM@d3e29bc models/vision_transformer.py VisionTransformer"
+ARGUMENTS: dict[str, Argument] = {
+    **beit.VIT,
+    "num_classes": FREE,
+    "use_mean_pooling": TENSORS,
+    "init_scale": FREE,
+    "encoder_stride": TENSORS,
+}
+REFUSED = {r"encoder\.layers\.\d+\.blocks\..*": "encoder Swin"}
 
 PATCH, BLOCKS = r"encoder\.patch_embed\.proj\.weight", r"encoder\.blocks\.(\d+)\..*"
 FC1, BIAS = r"encoder\.blocks\.0\.mlp\.fc1\.weight", "encoder.rel_pos_bias.relative_position_bias_table"
