@@ -9,6 +9,7 @@ from maskedmod.zoo.layouts.audio import audio_mae
 from maskedmod.zoo.layouts.graph import graph_mae, pretrain_gnns
 from maskedmod.zoo.layouts.image import (
     beit,
+    beit_v2,
     data2vec_vision,
     fair_mae,
     hf_beit,
@@ -41,6 +42,7 @@ LAYOUTS = _all(
     hf_i_jepa,
     data2vec_vision,
     beit,
+    beit_v2,
     hf_beit,
     fair_esm,
     hf_esm,

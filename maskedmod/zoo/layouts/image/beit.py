@@ -29,6 +29,11 @@ OUT = rf"{AT}lm_head\.weight"
 
 
 def matches(weights: Weights) -> bool:
+    return of_beit(weights) and not parts.has(weights, rf"{AT}cls_pt_layers\..*")
+
+
+def of_beit(weights: Weights) -> bool:
+    """BEiT, or one that does more."""
     return all(parts.has(weights, rf"{AT}{key}") for key in (r"lm_head\.weight", r"patch_embed\.proj\.weight", "mask_token"))
 
 
