@@ -83,6 +83,7 @@ class MaskedModel(nn.Module):
         for objective in blocks.objectives.values():
             objective.head.bind(blocks.encoder)
             objective.target.bind(objective.head)
+            objective.head.join({name: other.head for name, other in blocks.objectives.items()})
         self._hooked: list[Any] = [m for m in self.modules() if m is not self and hasattr(m, "after_step")]
         self._watched: list[tuple[str, Tensor, Tensor, Tensor]] = []
         self._check()

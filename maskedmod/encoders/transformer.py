@@ -37,9 +37,10 @@ class Transformer(Encoder):
     ``mask_at``, for ``visible``: ``values`` embeds kept tokens only; ``embedded`` embeds all and then leaves out the hidden ones,
     so that a BatchNorm of the embedding counts them (Point-MAE).
     ``positions``: sincos, learned, frozen (a published table), rotary (pairs i, i + d/2), rotary_interleaved (neighbouring
-    pairs), relative (attention bias), mlp (of coordinates; prefix tokens have learned ones), none. ``every_block``: they are
-    added to the input of every block (Point-MAE). ``max_length``: rows of learned positions for sequences, ``position_offset``
-    unused rows before them (ESM-1b, RoBERTa: 2).
+    pairs), relative (attention bias), mlp (of coordinates; prefix tokens have learned ones), none. ``relative``: attention
+    biases beside other positions: none, shared (one table for all blocks) or block (one each; fine-tuned BEiT, SimMIM).
+    ``every_block``: positions are added to the input of every block (Point-MAE). ``max_length``: rows of learned positions
+    for sequences, ``position_offset`` unused rows before them (ESM-1b, RoBERTa: 2).
     ``classes``: number of class tokens (0 or 1), ``registers``: further prefix tokens. Packed tokens bring their own.
     ``embed_norm``: norm after embedding and positions (BERT, ESM-1b). ``token_dropout``: share of mask tokens in pre-training
     by which ESM rescales the others (see TokenDropout), null: mask tokens have their vector.
@@ -62,6 +63,7 @@ class Transformer(Encoder):
         sees: Sees = "visible",
         mask_at: Literal["values", "embedded"] = "values",
         positions: Positions = "sincos",
+        relative: Literal["none", "shared", "block"] = "none",
         every_block: bool = False,
         max_length: int | None = None,
         position_offset: int = 0,
@@ -94,6 +96,8 @@ class Transformer(Encoder):
             raise ValueError(
                 f"every_block adds positions to tokens: positions must be one of {', '.join(ADDED)}, not {positions}"
             )
+        if relative != "none" and positions == "relative":
+            raise ValueError(f"positions=relative is one shared table already; with relative={relative} take positions=none")
         self.mask_at, self.every_block = mask_at, every_block
         self.width, self.sees, self.causal, self.heads = width, sees, causal, heads
         self.prefix = classes + registers
@@ -114,6 +118,8 @@ class Transformer(Encoder):
         last = norm_place == "pre" if final_norm is None else final_norm
         self.norm = make_norm(norm, width, eps) if last else nn.Identity()
         self.positions = make_positions(positions, spec, width, heads, max_length, position_offset)
+        tables = {"none": 0, "shared": min(depth, 1), "block": depth}[relative]
+        self.relative = nn.ModuleList(Relative(spec, heads) for _ in range(tables))
         self.interleaved = positions == "rotary_interleaved"
         initialise(self, init, init_std)
         if rescale:
@@ -126,35 +132,40 @@ class Transformer(Encoder):
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
         """Encode; taps: ``block.i``, ``mlp.i``, ``attention.i`` with i from 0, or negative from the end. Tapped token tensors
-        have no prefix tokens; those after block i are the tap ``prefix.i``."""
+        have no prefix tokens; those after block i are the tap ``prefix.i``. ``bias``: the relative bias ``[M or 1, heads, n, n]``
+        that all blocks share, prefix tokens first; not there where there is none."""
         x, who = self._start(seen)
-        x, tapped = self._run(x, who, set(taps))
+        shared = {} if "bias" not in taps or who[0].bias is None or len(self.relative) > 1 else {"bias": who[0].bias}
+        x, tapped = self._run(x, who, set(taps) - {"bias"})
         x = self.norm(x)
         p = self.prefix
         layout = seen.tokens.layout
         prefix = x[:, :p] if p else None
-        return Latent(x[:, p:] if p else x, layout, prefix, seen.index, taps=tapped, has_class=self.has_class)
+        return Latent(x[:, p:] if p else x, layout, prefix, seen.index, taps=tapped | shared, has_class=self.has_class)
 
     def units(self) -> list[nn.Module]:
         return list(self.blocks)
 
     def walk(self, seen: Seen) -> Iterator[tuple[Block, Tensor, Who]]:
         """Block by block: the block, its input, who attends to whom; for what looks into the blocks and keeps little."""
-        x, who = self._start(seen)
-        for block in self.blocks:
+        x, whos = self._start(seen)
+        for block, who in zip(self.blocks, whos, strict=False):
             assert isinstance(block, Block)
             yield block, x, who
             x = block(x, who)
 
-    def _start(self, seen: Seen) -> tuple[Tensor, Who]:
-        """Input of the first block, prefix tokens first."""
+    def _start(self, seen: Seen) -> tuple[Tensor, Sequence[Who]]:
+        """Input of the first block, prefix tokens first, and who attends to whom in every block (one at least)."""
         x, added = self.embedded(seen), self._added(seen.tokens) if self.every_block else None
         if self.prefix_tokens is not None:
             first: Tensor = self.prefix_tokens
             if self.prefix_positions is not None and not self.every_block:
                 first = first + self.prefix_positions
             x = torch.cat([first.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
-        return x, replace(self._who(seen), added=added)
+        who = replace(self._who(seen), added=added)
+        if len(self.relative) < 2:
+            return x, [who] * max(1, len(self.blocks))
+        return x, [replace(who, bias=table(seen.tokens.pos, self.prefix)) for table in self.relative]
 
     def _added(self, tokens: Tokens) -> Tensor:
         """Positions of the tokens, those of prefix tokens first (0 where these have none)."""
@@ -199,15 +210,16 @@ class Transformer(Encoder):
             head_axis = 1 if not layout.packed else -2
             rotary = (cos.unsqueeze(head_axis), sin.unsqueeze(head_axis))
         if layout.packed:
-            if isinstance(self.positions, Relative):
+            if isinstance(self.positions, Relative) or len(self.relative):
                 raise ValueError("encoder.positions=relative is for tokens on a grid; packed tokens take rotary or sincos")
             return Who.packed(layout, visibility.causal, rotary, self.interleaved)
-        bias = self.positions(pos, self.prefix) if isinstance(self.positions, Relative) else None
+        shared = self.positions if isinstance(self.positions, Relative) else self.relative[0] if len(self.relative) == 1 else None
+        bias = None if shared is None else shared(pos, self.prefix)
         keys = None if layout.valid is None else F.pad(layout.valid, (self.prefix, 0), value=True)
         allowed = _allowed(keys, visibility, self.prefix)
         return Who(allowed, bias, visibility.causal, rotary, self.interleaved, keys)
 
-    def _run(self, x: Tensor, who: Who, taps: set[str]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _run(self, x: Tensor, whos: Sequence[Who], taps: set[str]) -> tuple[Tensor, dict[str, Tensor]]:
         tapped: dict[str, Tensor] = {}
         depth, p = len(self.blocks), self.prefix
         wanted: dict[int, dict[str, str]] = {}
@@ -216,7 +228,7 @@ class Transformer(Encoder):
             if kind not in ("block", "mlp", "attention", "prefix") or not -depth <= int(number or depth) < depth:
                 raise ValueError(f"tap {tap!r}: expected block.i, mlp.i, attention.i or prefix.i with i below {depth}")
             wanted.setdefault(int(number) % depth, {})[kind] = tap
-        for i, module in enumerate(self.blocks):
+        for i, (module, who) in enumerate(zip(self.blocks, whos, strict=False)):
             if i not in wanted:
                 x = module(x, who)
                 continue

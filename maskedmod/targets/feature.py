@@ -16,7 +16,8 @@ from maskedmod.core.spec import Spec
 from maskedmod.core.step import Step
 from maskedmod.core.tokens import take
 
-Norm = Literal["none", "layer", "instance", "l2"]
+Norm = Literal["none", "layer", "instance", "batch", "l2"]
+Norms = Norm | Sequence[Norm]
 
 
 class Feature(Target):
@@ -24,8 +25,9 @@ class Feature(Target):
 
     ``layers``: empty = the final output (I-JEPA); else block numbers whose results are averaged, negative from the end
     (data2vec: the last 6). ``of``: ``block`` output, or ``mlp`` branch before its residual (data2vec 2.0).
-    ``norm``: of every layer before averaging: none, layer (LayerNorm without affine), instance (over tokens), l2;
-    ``post_norm``: the same after averaging. ``eps`` 1e-5 as F.layer_norm. Computed in float32.
+    ``norm``: of every layer before averaging: none, layer (LayerNorm without affine), instance (over tokens), batch (over tokens
+    and samples), l2, or a list of them in their order; ``post_norm``: the same after averaging. ``eps`` 1e-5 as F.layer_norm.
+    Computed in float32.
     """
 
     needs_teacher = True
@@ -35,8 +37,8 @@ class Feature(Target):
         spec: Spec,
         layers: Sequence[int] = (),
         of: Literal["block", "mlp"] = "block",
-        norm: Norm = "layer",
-        post_norm: Norm = "none",
+        norm: Norms = "layer",
+        post_norm: Norms = "none",
         eps: float = 1e-5,
     ) -> None:
         super().__init__()
@@ -66,11 +68,18 @@ class Feature(Target):
         total = torch.stack([self._normalise(x.float(), self.norm) for x in sources]).mean(0)
         return self._normalise(total, self.post_norm)
 
-    def _normalise(self, x: Tensor, how: Norm) -> Tensor:
+    def _normalise(self, x: Tensor, how: Norms) -> Tensor:
+        for kind in (how,) if isinstance(how, str) else how:
+            x = self._once(x, kind)
+        return x
+
+    def _once(self, x: Tensor, how: Norm) -> Tensor:
         if how == "layer":
             return F.layer_norm(x, x.shape[-1:], eps=self.eps)
         if how == "instance":
             return F.instance_norm(x.transpose(-1, -2), eps=self.eps).transpose(-1, -2)
+        if how == "batch":
+            return F.batch_norm(x.flatten(0, -2), None, None, training=True, eps=self.eps).reshape(x.shape)
         if how == "l2":
             return F.normalize(x, dim=-1)
         return x

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from maskedmod.errors import UserError
+from maskedmod.recipe import schema
 from maskedmod.recipe.file import load_tree
 from maskedmod.support.version import __version__
 from maskedmod.train.claim import LOCK
@@ -38,7 +39,7 @@ def open_run(out: Path, tree: dict[str, Any]) -> list[str]:
         raise UserError(f"out={out} holds a run already ({begun[-1].name}); name another folder, or resume=auto to go on")
     recipe = out / "recipe.yaml"
     if begun and recipe.exists():
-        notes = _compare(out, load_tree(recipe), tree)
+        notes = _compare(out, _completed(load_tree(recipe)), tree)
     elif not recipe.exists() and any(path.name != LOCK for path in out.iterdir()):
         raise UserError(f"out={out} is not empty and holds no run; name another folder")
     try:
@@ -50,6 +51,14 @@ def open_run(out: Path, tree: dict[str, Any]) -> list[str]:
     except OSError as error:
         raise UserError(f"out={out} cannot be written: {error}") from error
     return notes
+
+
+def _completed(tree: dict[str, Any]) -> dict[str, Any]:
+    """An older version's recipe with the arguments that blocks have got since, at their defaults: these change nothing."""
+    try:
+        return schema.complete(tree)
+    except UserError:  # an argument that there is no more: it will be named in the comparison
+        return tree
 
 
 def _compare(out: Path, before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -41,7 +41,7 @@ class Reused:
         found = [f"{len(self.taken)} tensors taken over"] if self.taken else []
         found += [f"{name} {how}" for name, how in self.fitted.items()]
         found += [f"{len(names)} {what} ({_short(names)})" for what, names in kinds if names]
-        if any(name.endswith(("positions.table", "embed.weight")) for name in self.reshaped):
+        if any(name.endswith((".table", "embed.weight")) for name in self.reshaped):
             found.append("init.resize=bicubic would fit positions and patches, init.channels=mean channels")
         return [f"init={source}: {line}" for line in found]
 

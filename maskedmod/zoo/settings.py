@@ -7,6 +7,7 @@ from typing import Any
 
 from maskedmod.errors import UserError, unknown
 from maskedmod.zoo.files.source import Source
+from maskedmod.zoo.layouts import arguments
 from maskedmod.zoo.layouts.layout import Layout
 
 TOKENS = "tokens.txt"
@@ -14,11 +15,12 @@ TOKENS = "tokens.txt"
 
 
 def settle(layout: Layout, source: Source, given: Mapping[str, Any]) -> dict[str, Any]:
-    """One value for every setting of a layout. None means: to be inferred from the tensors; a tokenizer or
-    vocabulary is looked for beside the weights."""
+    """One value for every setting of a layout; options that it does not support are refused. None means: to be inferred from
+    the tensors; a tokenizer or vocabulary is looked for beside the weights."""
     for name in given:
         if name not in layout.SETTINGS:
             raise unknown("setting", name, layout.SETTINGS, f"of layout {layout.NAME}")
+    arguments.check(layout, source)
     values: dict[str, Any] = {}
     for name, default in layout.SETTINGS.items():
         if name in given:

@@ -78,8 +78,9 @@ class Writer:
             self.one(f"{ours}.{letter}_bias", f"{theirs}.{name}.bias")
 
     def original(self, key: str) -> Tensor | None:
-        """The tensor of the file that was loaded, whatever stood before its name."""
-        return next((tensor for name, tensor in self.kept.items() if name == key or name.endswith(f".{key}")), None)
+        """The tensor of the file that was loaded, whatever stood before its name (a dict called ``model`` gives plain names)."""
+        exact = self.kept.get(key, self.kept.get(key.removeprefix("model.")))
+        return exact if exact is not None else next((x for name, x in self.kept.items() if name.endswith(f".{key}")), None)
 
     def again(self, *keys: str) -> None:
         """Tensors of the file that the model has no use for, under the names they had."""

@@ -199,11 +199,12 @@ def test_prompting_leaves_encoded_tokens_alone() -> None:
 def test_patch_aggregation_reads_the_last_class_token_and_earlier_patches() -> None:
     spec = Spec(values=3, axes=2, grid=(4, 4), width=8, target=5)
     head, here = ClassAggregation(spec, block=1, depth=1, heads=2).eval(), view("mask_token")
-    here.student.taps["block.1"] = torch.randn(2, 16, 8)
+    here.student.taps |= {"block.1": torch.randn(2, 16, 8), "prefix.-1": torch.randn(2, 1, 8)}
     where = here.mask.where("all")
     out = head(here, where)
-    assert here.student.prefix is not None and head.taps == ("block.1",)
-    x = torch.cat([here.student.prefix, here.student.taps["block.1"]], dim=1)
+    assert here.student.prefix is not None and head.taps == ("block.1", "prefix.-1")
+    assert head.norm is not None and head.pred is not None
+    x = torch.cat([here.student.taps["prefix.-1"], here.student.taps["block.1"]], dim=1)
     wanted = head.pred(head.norm(head.blocks[0](x, Who()))[:, 1:])
     torch.testing.assert_close(out[:, 0], wanted)
     with pytest.raises(ValueError, match="class token"):

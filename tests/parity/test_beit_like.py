@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from maskedmod.core.masking import from_masked
+from maskedmod.errors import UserError
 from maskedmod.layers.block import Block
+from maskedmod.zoo.layouts.image.data2vec_vision import ARGUMENTS, SETTINGS
 from tests.parity.golden import agree, cases, golden, gradients_agree, load_saved, one_step
 
 
@@ -18,7 +20,8 @@ def test_simmim(name: str, tmp_path: Path) -> None:
     made = case.meta["constructor"]["mask_generator"]
     settings = {"mask_ratio": made["mask_ratio"], "mask_patch_size": made["mask_patch_size"]}
     loaded = load_saved({"model": case.group("weights."), "max_accuracy": 0.0}, tmp_path / "ckpt.pth", settings=settings)
-    assert loaded.layout == "simmim" and "encoder.fc_norm.weight" in loaded.report.unneeded
+    assert loaded.layout == "simmim"
+    assert ("encoder.fc_norm.weight" in loaded.report.unneeded) == case.meta["constructor"]["encoder"]["use_mean_pooling"]
     assert loaded.tree["mask"]["random"]["unit"] == made["mask_patch_size"] // made["model_patch_size"]
     step, losses = one_step(loaded, {"pixels": case["input.image"]}, from_masked(case["mask.mask"].flatten(1).bool()))
     view, model = step.views["main"], loaded.model
@@ -29,13 +32,19 @@ def test_simmim(name: str, tmp_path: Path) -> None:
     gradients_agree(case, loaded, losses["loss"])
 
 
+@pytest.mark.parametrize("name", [*cases("simmim/swin"), *cases("simmim/swinv2")])
+def test_simmim_of_another_encoder_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="encoder Swin is not supported"):
+        load_saved({"model": golden(name).group("weights.")}, tmp_path / "ckpt.pth")
+
+
 @pytest.mark.parametrize("name", cases("data2vec_vision"))
 def test_data2vec_vision(name: str, tmp_path: Path) -> None:
     case = golden(name)
     asked = case.meta["forward"]
     content = {"model": case.group("weights.model."), "model_ema": case.group("weights.ema.")}
-    settings = {key: asked[key] for key in ("target_layers", "layer_results", "l1_beta", "target_layer_norm_last")}
-    settings["post_target_layer_norm"] = asked.get("post_target_layer_norm", False)
+    settings = {"post_target_layer_norm": False, **{key: asked[key] for key in SETTINGS if key in asked}}
+    assert asked.keys() <= ARGUMENTS.keys()
     loaded = load_saved(content, tmp_path / "checkpoint.pth", settings=settings)
     assert loaded.layout == "data2vec_vision" and "model_ema.lm_head.weight" in loaded.report.unneeded
     masked = case["mask.bool_masked_pos"].flatten(1).bool()
@@ -72,7 +81,8 @@ def test_mlp_tap_is_what_the_residual_adds(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", cases("beit"))
 def test_beit(name: str, tmp_path: Path) -> None:
     case = golden(name)
-    loaded = load_saved({"model": case.group("weights.")}, tmp_path / "beit.pth")
+    settings = {"heads": case.meta["constructor"]["num_heads"]}
+    loaded = load_saved({"model": case.group("weights.")}, tmp_path / "beit.pth", settings=settings)
     assert loaded.layout == "beit"
     masked = case["mask.bool_masked_pos"].flatten(1).bool()
     batch = {"pixels": case["input.image"], "labels": case["input.labels"]}

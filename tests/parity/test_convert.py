@@ -84,9 +84,13 @@ def official(system: str, name: str) -> tuple[dict[str, Any], dict[str, Tensor],
     """What the authors' file holds, its tensors as one dict, and the settings that no tensor tells."""
     case = golden(name)
     weights, made = case.group("weights."), case.meta.get("constructor", {})
-    settings: dict[str, Any] = {}
-    if system in ("mae", "audio_mae"):
-        settings = {"heads": made["num_heads"]}
+    inner = made.get("encoder", made)
+    settings: dict[str, Any] = {"heads": inner["num_heads"]}
+    if system == "i_jepa":
+        settings |= {
+            "predictor_heads": made["predictor"]["num_heads"],
+            **{k: v for k, v in made["collator"].items() if k != "nenc"},
+        }
     if system == "audio_mae":
         settings["mel_bins"] = made["img_size"][1]
     if system in ("mae", "audio_mae") and made.get("decoder_mode", 0) == 0:
@@ -107,6 +111,7 @@ def test_official_round_trip(system: str, tmp_path: Path) -> None:
         same(loaded.export("fair", tmp_path / "back.pth"), weights)
         again = maskedmod.load(tmp_path / "back.pth")
         assert again.layout == loaded.layout and again.report.settings["eps"] == loaded.report.settings["eps"]
+        assert {**again.tree, "modality": None} == {**loaded.tree, "modality": None}
         same(dict(again.model.state_dict()), dict(loaded.model.state_dict()))
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from maskedmod.core.masking import from_lists
+from maskedmod.zoo.layouts.image.i_jepa import SETTINGS
 from tests.parity.golden import agree, cases, golden, gradients_agree, load_saved, one_step
 
 
@@ -18,10 +19,10 @@ def test_i_jepa(name: str, tmp_path: Path) -> None:
     parts = ("encoder", "predictor", "target_encoder")
     content = {part: {f"module.{key}": x for key, x in case.group(f"weights.{part}.").items()} for part in parts}
     settings = {"heads": made["encoder"]["num_heads"], "predictor_heads": made["predictor"]["num_heads"]}
+    settings |= {key: value for key, value in made["collator"].items() if key in SETTINGS}
     loaded = load_saved({**content, "opt": {"state": {}}, "epoch": 1, "lr": 1e-3}, tmp_path / "jepa.pth.tar", settings=settings)
     assert loaded.layout == "i_jepa" and {"opt", "epoch", "lr"} <= set(loaded.report.unneeded)
-    contexts = torch.stack([case[f"mask.enc{i}"] for i in range(made["collator"]["nenc"])], dim=1)
-    targets = torch.stack([case[f"mask.pred{i}"] for i in range(made["collator"]["npred"])], dim=1)
+    contexts, targets = (torch.stack(list(case.group(f"mask.{kind}").values()), dim=1) for kind in ("enc", "pred"))
     b, k, j = *contexts.shape[:2], targets.shape[1]
     spec = loaded.model.modality.spec
     assert spec.grid is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -27,6 +27,9 @@ class Head(nn.Module, ABC):
 
     def bind(self, encoder: Encoder) -> None:
         """Called once when the model is put together; for heads that share parameters with the encoder."""
+
+    def join(self, heads: Mapping[str, Head]) -> None:
+        """Called once with the heads of all objectives by name; for heads that share parameters with another."""
 
     def units(self) -> list[nn.Module]:
         """Sub-modules to compile, shard and checkpoint one by one."""

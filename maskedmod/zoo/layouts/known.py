@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from maskedmod.errors import UserError, unknown
 from maskedmod.zoo.files.source import Source
+from maskedmod.zoo.layouts import arguments
 from maskedmod.zoo.layouts.audio import audio_mae
 from maskedmod.zoo.layouts.graph import graph_mae, graph_mae_molecules, pretrain_gnns
 from maskedmod.zoo.layouts.image import (
     beit,
+    beit_v2,
     data2vec_vision,
     fair_mae,
     hf_beit,
@@ -40,6 +42,7 @@ LAYOUTS = _all(
     hf_i_jepa,
     data2vec_vision,
     beit,
+    beit_v2,
     hf_beit,
     fair_esm,
     hf_esm,
@@ -68,6 +71,9 @@ def find(source: Source, name: str | None = None) -> Layout:
     for layout in LAYOUTS:
         if layout.matches(source.weights):
             return layout
+    for layout in LAYOUTS:
+        if arguments.refused(layout, source.weights):
+            return layout  # whose settings will say what is not supported
     some = ", ".join(sorted(source.weights)[:5])
     known = ", ".join(layout.NAME for layout in LAYOUTS)
     raise UserError(f"{source.path}: its keys ({some}, ...) are of no known layout; known are {known}")

@@ -14,7 +14,8 @@ Weights = Mapping[str, Tensor]
 
 class Layout(Protocol):
     """What a layout's module offers. ``SETTINGS``: names and defaults of what no tensor tells. ``CONFIG``: their names in a
-    ``config.json``."""
+    ``config.json``. Beside them, read by ``arguments.check``: ``REFERENCE``, the published constructor; ``ARGUMENTS``
+    (``dict[str, Argument]``), every argument of it; ``REFUSED``, patterns of keys, and which published option they are of."""
 
     NAME: str
     SETTINGS: dict[str, Any]

@@ -36,15 +36,20 @@ HF_IMAGE_CONFIG = {
 
 def tensor(weights: Weights, pattern: str) -> Tensor:
     """The first tensor whose key matches in full; UserError when there is none."""
-    found = next((weights[key] for key in weights if re.fullmatch(pattern, key)), None)
-    if found is None:
+    tensor = found(weights, pattern)
+    if tensor is None:
         raise UserError(f"no key of the form {_plain(pattern)}, so the sizes of the model cannot be read from it")
-    return found
+    return tensor
 
 
 def _plain(pattern: str) -> str:
     """A pattern as a person reads it."""
     return re.sub(r"\(\?:([^|)]*)\|?[^)]*\)\??", r"\1", pattern).replace("(\\d+)", "0").replace("\\.", ".").replace(".*", "*")
+
+
+def found(weights: Weights, pattern: str) -> Tensor | None:
+    """The first tensor whose key matches in full."""
+    return next((weights[key] for key in weights if re.fullmatch(pattern, key)), None)
 
 
 def has(weights: Weights, pattern: str) -> bool:
@@ -183,27 +188,9 @@ def relative_tokens(table: Tensor, patch: tuple[int, int], size: Any) -> int:
     return grid[0] * grid[1]
 
 
-def beit_options(weights: Weights, at: str, final_norm: bool) -> Tree:
-    """Encoder arguments that BEiT's relatives share: masked inside, relative positions, no key bias, layer scale."""
-    biased = has(weights, rf"{at}blocks\.0\.attn\.q_bias")
-    scaled = has(weights, rf"{at}blocks\.0\.gamma_1")
-    return {
-        "sees": "mask_token",
-        "positions": "relative",
-        "qkv_bias": "qv" if biased else "none",
-        "layer_scale": 0.1 if scaled else None,
-        "final_norm": final_norm,
-    }
-
-
-def beit_rules(at: str, to: str = "encoder") -> list[Rule]:
-    """The encoder of BEiT's relatives."""
-    return [
-        class_rule(rf"{at}cls_token", None, to),
-        mask_token_rule(rf"{at}mask_token", f"{to}.mask_token"),
-        *patch_rules(rf"{at}patch_embed\.proj", f"{to}.embed"),
-        *block_rules(rf"{at}blocks", f"{to}.blocks"),
-        *linear_rules(rf"{at}norm", f"{to}.norm"),
-        Rule(rf"{at}rel_pos_bias\.relative_position_bias_table", f"{to}.positions.table"),
-        Rule(rf"{at}rel_pos_bias\.relative_position_index", unneeded=INDEX),
-    ]
+def image_tokens(kernel: Tensor, size: Any) -> int:
+    """Number of patches of an image of ``size``, for files that no table of positions tells it."""
+    if size is None:
+        raise UserError("no table of positions tells the size of the images: give settings={'image_size': [h, w]}")
+    height, width = (size, size) if isinstance(size, int) else size
+    return (height // kernel.shape[2]) * (width // kernel.shape[3])

@@ -83,7 +83,7 @@ def _choose(tree: dict[str, Any], to: str) -> str | None:
         return "audio_mae" if to == "fair" else None
     if modality != "image":
         return None
-    if encoder.get("positions") == "relative":
+    if _of_beit(encoder) or (to == "fair" and head == "linear" and encoder.get("qkv_bias") == "none"):
         inside = {"codes": "beit", "tokenizer_ids": "beit", "feature": "data2vec_vision", "raw": "simmim"}
         return "hf_beit" if to == "hf" else inside.get(target or "") if to == "fair" else None
     if encoder.get("classes", 1) == 0:
@@ -91,3 +91,9 @@ def _choose(tree: dict[str, Any], to: str) -> str | None:
     if to == "hf" and head == "linear" and target == "raw" and encoder.get("sees") == "mask_token":
         return "hf_vit_mim"
     return {"hf": "hf_vit_mae", "timm": "timm_vit", "fair": "fair_mae"}.get(to)
+
+
+def _of_beit(encoder: dict[str, Any]) -> bool:
+    """Whether an encoder has what BEiT and its relatives alone have."""
+    biased = encoder.get("positions") == "relative" or encoder.get("relative", "none") != "none"
+    return biased or encoder.get("qkv_bias") == "qv"

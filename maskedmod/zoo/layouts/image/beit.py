@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.arguments import FREE, TENSORS, Argument, only
+from maskedmod.zoo.layouts.image import beit_parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import HEAD, Rule
 
@@ -19,18 +21,24 @@ SETTINGS: dict[str, Any] = {
     "eps": 1e-6,
 }
 CONFIG: dict[str, str] = {}
+REFERENCE = "microsoft/unilm@768a3c8 beit/modeling_pretrain.py VisionTransformerForMaskedImageModeling"
+ARGUMENTS: dict[str, Argument] = {**beit_parts.VIT, "vocab_size": TENSORS, "attn_head_dim": only(None), "init_std": FREE}
 
 AT = r"(?:model\.)?"
-PATCH, BLOCKS, FC1 = rf"{AT}patch_embed\.proj\.weight", rf"{AT}blocks\.(\d+)\..*", rf"{AT}blocks\.0\.mlp\.fc1\.weight"
-BIAS, OUT = rf"{AT}rel_pos_bias\.relative_position_bias_table", rf"{AT}lm_head\.weight"
+OUT = rf"{AT}lm_head\.weight"
 
 
 def matches(weights: Weights) -> bool:
-    return parts.has(weights, OUT) and parts.has(weights, BIAS)
+    return of_beit(weights) and not parts.has(weights, rf"{AT}cls_pt_layers\..*")
+
+
+def of_beit(weights: Weights) -> bool:
+    """BEiT, or one that does more."""
+    return all(parts.has(weights, rf"{AT}{key}") for key in (r"lm_head\.weight", r"patch_embed\.proj\.weight", "mask_token"))
 
 
 def recipe(weights: Weights, settings: Tree) -> Tree:
-    tree, tokens = encoder_tree(weights, settings)
+    tree, tokens = beit_parts.tree(weights, AT, settings)
     return {
         **tree,
         "mask": {"block": {"target": settings["mask_patches"] or round(75 / 196 * tokens), "aspect": 0.3}},
@@ -40,18 +48,8 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     }
 
 
-def encoder_tree(weights: Weights, settings: Tree) -> tuple[Tree, int]:
-    """Modality and encoder slots, and the number of patches."""
-    kernel, table = parts.tensor(weights, PATCH), parts.tensor(weights, BIAS)
-    tokens = parts.relative_tokens(table, (kernel.shape[2], kernel.shape[3]), settings["image_size"])
-    modality, _ = parts.image(weights, PATCH, tokens, settings)
-    encoder = parts.transformer(weights, PATCH, BLOCKS, FC1, {**settings, "heads": table.shape[1]})
-    encoder.update(parts.beit_options(weights, AT, final_norm=parts.has(weights, rf"{AT}norm\.weight")))
-    return {"modality": modality, "encoder": {"transformer": encoder}}, tokens
-
-
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
-    return [*parts.beit_rules(AT), *parts.linear_rules(rf"{AT}lm_head", f"{HEAD}.pred")]
+    return [*beit_parts.rules(weights, AT), *parts.linear_rules(rf"{AT}lm_head", f"{HEAD}.pred")]
 
 
 def untrained(weights: Weights) -> dict[str, str]:

@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
+from maskedmod.errors import UserError
 from maskedmod.zoo.layouts import parts
-from maskedmod.zoo.layouts.image import trees
+from maskedmod.zoo.layouts.arguments import FREE, TENSORS, Argument
+from maskedmod.zoo.layouts.image import beit_parts, trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import HEAD, Rule, unshuffle
 
@@ -22,29 +24,37 @@ SETTINGS: dict[str, Any] = {
     "eps": 1e-6,
 }
 CONFIG: dict[str, str] = {}
+REFERENCE = "microsoft/SimMIM@d3e29bc models/vision_transformer.py VisionTransformer"
+ARGUMENTS: dict[str, Argument] = {
+    **beit_parts.VIT,
+    "num_classes": FREE,
+    "use_mean_pooling": TENSORS,
+    "init_scale": FREE,
+    "encoder_stride": TENSORS,
+}
+REFUSED = {r"encoder\.layers\.\d+\.blocks\..*": "encoder Swin"}
 
-PATCH, BLOCKS = r"encoder\.patch_embed\.proj\.weight", r"encoder\.blocks\.(\d+)\..*"
-FC1, BIAS = r"encoder\.blocks\.0\.mlp\.fc1\.weight", "encoder.rel_pos_bias.relative_position_bias_table"
+AT, PATCH = r"encoder\.", r"encoder\.patch_embed\.proj\.weight"
 
 
 def matches(weights: Weights) -> bool:
-    return "decoder.0.weight" in weights and "encoder.patch_embed.proj.weight" in weights and BIAS in weights
+    return {"decoder.0.weight", "encoder.patch_embed.proj.weight", "encoder.blocks.0.attn.qkv.weight"} <= set(weights)
 
 
 def recipe(weights: Weights, settings: Tree) -> Tree:
-    kernel = parts.tensor(weights, PATCH)
-    patch = (kernel.shape[2], kernel.shape[3])
-    modality, _ = parts.image(weights, PATCH, parts.relative_tokens(weights[BIAS], patch, settings["image_size"]), settings)
-    encoder = parts.transformer(weights, PATCH, BLOCKS, FC1, {**settings, "heads": weights[BIAS].shape[1]})
-    encoder.update(parts.beit_options(weights, r"encoder\.", "encoder.norm.weight" in weights))
-    return trees.simmim(modality, encoder, patch[0], settings)
+    tree, _ = beit_parts.tree(weights, AT, settings)
+    return trees.simmim(tree["modality"], tree["encoder"]["transformer"], parts.tensor(weights, PATCH).shape[2], settings)
 
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:
+    kernel, out = parts.tensor(weights, PATCH), weights["decoder.0.weight"]
+    if len(out) != kernel[0].numel():
+        made, patch = len(out), kernel[0].numel()
+        raise UserError(f"decoder.0.weight makes {made} values of a token, a patch has {patch}: encoder_stride is another side")
     return [
-        *parts.beit_rules(r"encoder\."),
+        *beit_parts.rules(weights, AT),
         Rule(r"encoder\.fc_norm\.(?:weight|bias)", unneeded="the norm of the classifier, not used in pre-training"),
-        *head_rules(parts.tensor(weights, PATCH)),
+        *head_rules(kernel),
     ]
 
 

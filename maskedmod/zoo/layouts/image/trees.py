@@ -17,11 +17,21 @@ def mae(modality: Tree, encoder: Tree, head: Tree, settings: Tree) -> Tree:
     }
 
 
+BLOCKS = {
+    "npred": "targets", "pred_mask_scale": "target_scale", "aspect_ratio": "target_aspect", "enc_mask_scale": "context_scale",
+    "min_keep": "least", "allow_overlap": "overlap",
+}  # fmt: skip
+"""Arguments of I-JEPA's collator -> those of mask=multi_block."""
+
+
 def i_jepa(modality: Tree, encoder: Tree, head: Tree, settings: Tree) -> Tree:
-    """I-JEPA."""
+    """I-JEPA; layouts of encoders alone say little of blocks. ``ratio``: hidden at random in their place."""
+    ratio = settings.get("ratio")
+    blocks: Tree = {"multi_block": {ours: settings[name] for name, ours in BLOCKS.items() if name in settings}}
+    mask = blocks if ratio is None else {"random": {"ratio": {"low": ratio[0], "high": ratio[1]}}}
     return {
         "modality": modality,
-        "mask": {"multi_block": {"least": settings["min_keep"]}},
+        "mask": mask,
         "encoder": {"transformer": encoder},
         "teacher": {"ema": {"momentum": {"start": 0.996, "end": 1.0}}},
         "target": {"feature": {"norm": "layer"}},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.errors import UserError
+from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.mapping import HEAD, patch_kernel
 from maskedmod.zoo.writers.image import parts as vit
@@ -16,7 +17,7 @@ PLAIN: dict[str, Any] = {"classes": 0, "layer_scale": None, "final_norm": (None,
 
 def i_jepa(loaded: Loaded, version: int) -> Written:
     """``.pth`` of facebookresearch/ijepa: encoder, predictor, target encoder."""
-    p = vit.parts(loaded, "i_jepa", usual={**PLAIN, "qkv_bias": "all", "activation": "gelu"})
+    p = vit.parts(loaded, "i_jepa", usual={**PLAIN, "qkv_bias": ("all", "none"), "activation": "gelu"})
     if p.head != "mae_decoder" or p.target != "feature" or loaded.model.teacher is None:
         raise UserError("layout i_jepa is for a model with a teacher, target=feature and head=mae_decoder")
     out = p.writer()
@@ -30,7 +31,7 @@ def i_jepa(loaded: Loaded, version: int) -> Written:
         out.linear(f"{HEAD}.{ours}", f"predictor.predictor_{theirs}")
     _fair(out, p, "target_encoder", "teacher.encoder", loaded.model.teacher.encoder)
     settings = {"heads": p.encoder.get("heads", 12), "predictor_heads": p.head_arguments.get("heads", 16), "eps": p.eps}
-    return Written(out.done(), "pth", {**settings, "image_size": list(p.size)}, nested=True)
+    return Written(out.done(), "pth", {**settings, **_masks(p), "image_size": list(p.size)}, nested=True)
 
 
 def hf_i_jepa(loaded: Loaded, version: int) -> Written:
@@ -57,3 +58,11 @@ def _fair(out: Writer, p: Parts, at: str, ours: str, encoder: Any) -> None:
     out.one(f"{ours}.embed.bias", f"{at}.patch_embed.proj.bias")
     out.stack(f"{ours}.blocks", f"{at}.blocks.{{i}}", vit.FAIR)
     out.linear(f"{ours}.norm", f"{at}.norm")
+
+
+def _masks(p: Parts) -> dict[str, Any]:
+    """What the collator was told."""
+    mask = p.loaded.tree.get("mask") or {}
+    blocks, ratio = mask.get("multi_block") or {}, (mask.get("random") or {}).get("ratio")
+    drawn = {"ratio": [ratio["low"], ratio["high"]]} if isinstance(ratio, dict) and "low" in ratio else {}
+    return {name: blocks[ours] for name, ours in trees.BLOCKS.items() if ours in blocks} | drawn

@@ -5,31 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.errors import UserError
+from maskedmod.zoo.layouts.image.beit_parts import TABLE, pairs
 from maskedmod.zoo.loaded import Loaded
 from maskedmod.zoo.mapping import HEAD, patch_kernel, shuffle
 from maskedmod.zoo.writers.image import parts as vit
 from maskedmod.zoo.writers.image.parts import Parts
-from maskedmod.zoo.writing import Writer, Written
+from maskedmod.zoo.writing import Writer, Written, refuse
 
 RELATIVE: dict[str, Any] = {"classes": 1, "positions": "relative", "qkv_bias": ("qv", "none"), "sees": "mask_token"}
+ANYWHERE: dict[str, Any] = {**RELATIVE, "positions": ("relative", "learned", "none"), "relative": ("none", "shared", "block")}
 CODES = ("codes", "tokenizer_ids")
 NO_HEAD = "the head is none that the layout has: the encoder alone is written"
 
 
 def beit(loaded: Loaded, version: int) -> Written:
     """``.pth`` of microsoft/unilm."""
-    p = vit.parts(loaded, "beit", usual={**RELATIVE, "activation": "gelu"})
+    p = vit.parts(loaded, "beit", usual={**ANYWHERE, "activation": "gelu"})
     _needs(p, "beit", head=("linear",), target=CODES)
     out = p.writer()
     _fair(out, p, "", "encoder")
     out.leave("teacher.")
     out.linear(f"{HEAD}.pred", "lm_head")
-    return Written(out.done(), "pth", _settings(p), notes=_others(out))
+    codes = {"labels": p.target_arguments.get("key", "labels")} if p.target == "codes" else {}
+    return Written(out.done(), "pth", _settings(p) | _block(p) | codes, notes=_others(out))
 
 
 def data2vec_vision(loaded: Loaded, version: int) -> Written:
     """``.pth`` of facebookresearch/data2vec_vision: the student, and the EMA teacher as ``model_ema``."""
-    p = vit.parts(loaded, "data2vec_vision", usual={**RELATIVE, "activation": "gelu"})
+    p = vit.parts(loaded, "data2vec_vision", usual={**ANYWHERE, "activation": "gelu"})
     _needs(p, "data2vec_vision", head=("linear",), target=("feature",))
     out = p.writer()
     _fair(out, p, "model.", "encoder")
@@ -38,19 +41,12 @@ def data2vec_vision(loaded: Loaded, version: int) -> Written:
     for end in ("weight", "bias"):  # the teacher's own head is never used; without one to give back it is the student's
         kept = out.kept.get(f"model_ema.lm_head.{end}")
         out.out[f"model_ema.lm_head.{end}"] = out.out[f"model.lm_head.{end}"] if kept is None else kept
-    of = p.target_arguments
-    config = _settings(p) | {
-        "target_layers": list(of.get("layers", [])),
-        "layer_results": "end" if of.get("of", "block") == "block" else "fc",
-        "target_layer_norm_last": of.get("norm", "layer") == "layer",
-        "post_target_layer_norm": of.get("post_norm", "none") == "layer",
-    }
-    return Written(out.done(), "pth", config, nested=True)
+    return Written(out.done(), "pth", _settings(p) | _block(p) | _targets(p), nested=True)
 
 
 def simmim(loaded: Loaded, version: int) -> Written:
     """``.pth`` of microsoft/SimMIM with a Vision Transformer."""
-    p = vit.parts(loaded, "simmim", usual={**RELATIVE, "activation": "gelu"})
+    p = vit.parts(loaded, "simmim", usual={**ANYWHERE, "activation": "gelu"})
     _needs(p, "simmim", head=("linear",), target=("raw",))
     out = p.writer()
     _fair(out, p, "encoder.", "encoder")
@@ -115,14 +111,21 @@ def hf_vit_mim(loaded: Loaded, version: int) -> Written:
 
 def _fair(out: Writer, p: Parts, at: str, ours: str) -> None:
     """An encoder of BEiT's relatives."""
+    if f"{ours}.positions.table" in out.left and p.encoder.get("positions") != "relative":
+        vit.tokens_and_places(out, p, f"{at}cls_token", f"{at}pos_embed", ours)
     out.one(f"{ours}.prefix_tokens", f"{at}cls_token")
     out.one(f"{ours}.mask_token", f"{at}mask_token", vit.vector((1, 1, -1)))
     out.one(f"{ours}.embed.weight", f"{at}patch_embed.proj.weight", patch_kernel(p.channels, p.patch))
     out.one(f"{ours}.embed.bias", f"{at}patch_embed.proj.bias")
     out.stack(f"{ours}.blocks", f"{at}blocks.{{i}}", vit.FAIR)
     out.linear(f"{ours}.norm", f"{at}norm")
-    out.one(f"{ours}.positions.table", f"{at}rel_pos_bias.relative_position_bias_table")
-    out.out[f"{at}rel_pos_bias.relative_position_index"] = vit.grid_bias_index(p.grid)
+    own = p.encoder.get("relative") == "block"
+    out.one(f"{ours}.positions.table", f"{at}rel_pos_bias.{TABLE}")
+    out.each(rf"{ours}\.relative\.(\d+)\.table", rf"{at}blocks.\1.attn.{TABLE}" if own else f"{at}rel_pos_bias.{TABLE}")
+    for key in [key for key in out.out if key.startswith(at) and key.endswith(TABLE)]:
+        name = key.removesuffix(TABLE) + "relative_position_index"
+        index, kept = pairs(p.grid), out.original(name)
+        out.out[name] = index if kept is None or kept.shape != index.shape else kept
 
 
 def _others(out: Writer) -> list[str]:
@@ -140,9 +143,39 @@ def _needs(p: Parts, layout: str, head: tuple[str, ...], target: tuple[str, ...]
 
 def _settings(p: Parts) -> dict[str, Any]:
     found = {key: list(value) for key, value in p.loaded.modality.statistics.items() if key in ("mean", "std")}
-    return {"image_size": list(p.size), "eps": p.eps, **found}
+    return {"image_size": list(p.size), "eps": p.eps, "heads": p.encoder.get("heads", 12), **found}
 
 
 def _random(p: Parts) -> dict[str, Any]:
     mask = p.loaded.tree.get("mask", {}).get("random")
     return {} if mask is None else {"mask_ratio": mask.get("ratio", 0.6), "mask_patch_size": mask.get("unit", 1) * p.patch[0]}
+
+
+def _block(p: Parts) -> dict[str, Any]:
+    found = ((p.loaded.tree.get("mask") or {}).get("block") or {}).get("target")
+    return {} if found is None else {"mask_patches": found}
+
+
+def _targets(p: Parts) -> dict[str, Any]:
+    """What data2vec's command line says of targets and loss. UserError where it has no word for it."""
+    of, orders = p.target_arguments, {"norm": ("batch", "instance", "layer"), "post_norm": ("instance", "layer")}
+    loss = (p.loaded.tree.get("loss") or {}).get("regression") or {}
+    odd = [] if loss.get("kind") in ("mse", "smooth_l1") else [f"loss {loss.get('kind')}"]
+    norms = {}
+    for name, default in (("norm", "layer"), ("post_norm", "none")):
+        given = of.get(name, default)
+        norms[name] = [x for x in ((given,) if isinstance(given, str) else given) if x != "none"]
+        odd += [] if norms[name] == [x for x in orders[name] if x in norms[name]] else [f"target.{name}={given}"]
+    refuse("layout data2vec_vision", odd)
+    return {
+        "target_layers": list(of.get("layers", [])),
+        "layer_results": "end" if of.get("of", "block") == "block" else "fc",
+        "target_batch_norm": "batch" in norms["norm"],
+        "target_instance_norm": "instance" in norms["norm"],
+        "target_layer_norm_last": "layer" in norms["norm"],
+        "post_target_instance_norm": "instance" in norms["post_norm"],
+        "post_target_layer_norm": "layer" in norms["post_norm"],
+        "l2_loss": loss.get("kind") == "mse",
+        "l1_beta": loss.get("beta", 1.0),
+        "loss_scale": loss.get("scale", 1.0),
+    }

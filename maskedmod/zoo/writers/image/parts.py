@@ -30,7 +30,7 @@ QKV5: Qkv = ("attention.q_proj", "attention.k_proj", "attention.v_proj")
 
 USUAL: dict[str, Any] = {
     "norm": "layer", "norm_place": "pre", "qk_norm": False, "random_features": None, "causal": False, "registers": 0,
-    "embed_norm": False, "token_dropout": None, "position_offset": 0,
+    "embed_norm": False, "token_dropout": None, "position_offset": 0, "relative": "none",
 }  # fmt: skip
 """Encoder arguments that all of them take for granted."""
 TABLES = ("sincos", "learned", "frozen")
@@ -156,26 +156,15 @@ def places(out: Writer, module: Any, theirs: str, grid: tuple[int, ...], prefix:
     return torch.cat([rows.new_zeros(prefix, rows.shape[1]), rows])[None]
 
 
-def tokens_and_places(out: Writer, p: Parts, token: str, table: str) -> None:
-    """Class token and position table of the encoder. A class token that came with a position of its own gets it back while
+def tokens_and_places(out: Writer, p: Parts, token: str, table: str, at: str = "encoder") -> None:
+    """Class token and position table of the encoder ``at``. A class token that came with a position of its own gets it back while
     nothing was trained; else the position is part of the token and its row is zero."""
-    encoder: Any = p.loaded.model.encoder
-    rows = places(out, encoder.positions, table, p.grid, 1, "encoder.positions")
-    ours, kept = out.left.pop("encoder.prefix_tokens"), out.original(token)
+    positions = p.loaded.model.get_submodule(f"{at}.positions")
+    rows = places(out, positions, table, p.grid, 1, f"{at}.positions")
+    ours, kept = out.left.pop(f"{at}.prefix_tokens"), out.original(token)
     if rows[:, :1].any():
         if kept is not None and same(kept + rows[:, :1].to(kept.dtype), ours):
             ours = kept
         else:
             rows = torch.cat([torch.zeros_like(rows[:, :1]), rows[:, 1:]], dim=1)
     out.out[token], out.out[table] = ours, rows
-
-
-def grid_bias_index(grid: tuple[int, int]) -> Tensor:
-    """BEiT's buffer ``relative_position_index`` int64 ``[1 + N, 1 + N]``: the row of the table for every pair of tokens."""
-    pos = lattice(grid)
-    delta = pos[:, None] - pos[None] + torch.tensor([grid[0] - 1, grid[1] - 1])
-    inside = delta[..., 0] * (2 * grid[1] - 1) + delta[..., 1]
-    rows = (2 * grid[0] - 1) * (2 * grid[1] - 1)
-    index = torch.nn.functional.pad(inside, (1, 0, 1, 0))
-    index[0, 1:], index[1:, 0], index[0, 0] = rows, rows + 1, rows + 2
-    return index
