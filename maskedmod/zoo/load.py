@@ -17,6 +17,7 @@ from maskedmod.recipe.build import build_model
 from maskedmod.zoo import run_folder
 from maskedmod.zoo.checkpoints import entries
 from maskedmod.zoo.fetch import names
+from maskedmod.zoo.files.contents import BESIDE, aside
 from maskedmod.zoo.files.source import Source, read
 from maskedmod.zoo.layouts.known import find
 from maskedmod.zoo.layouts.layout import Layout
@@ -52,7 +53,7 @@ def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any
         baseline = run_folder.baseline(run_folder.find(path)[0])
         return Loaded(model, Report("run", list(model.state_dict())), "run", tree, baseline)
     source = read(path)
-    chosen = find(source, layout)
+    chosen, source = find(source, layout, prefix)
     values = settle(chosen, source, settings or {})
     try:
         return _assemble(source, chosen, values, strict)
@@ -90,7 +91,8 @@ def _of_a_run(path: Path) -> bool:
 def _assemble(source: Source, layout: Layout, values: dict[str, Any], strict: bool) -> Loaded:
     tree = layout.recipe(source.weights, values)
     converted = convert(source.weights, layout.rules(source.weights, values))
-    report = Report(layout.NAME, converted.used, converted.unneeded, converted.altered, {}, values, converted.unexpected)
+    report = Report(layout.NAME, converted.used, converted.unneeded, converted.altered, {}, values, prefix=source.prefix)
+    report.unexpected = _unexpected(converted, report, source)
     report.unneeded.update(dict.fromkeys(source.extras, "state of the training run, not weights"))
     extras = {key.removeprefix(EXTRA): converted.state.pop(key).clone() for key in list(converted.state) if key.startswith(EXTRA)}
     kept = {key: tensor.clone() for key, tensor in converted.kept.items()}  # nothing stays a view of the file
@@ -104,6 +106,20 @@ def _assemble(source: Source, layout: Layout, values: dict[str, Any], strict: bo
         model = build_model(tree)  # what the file does not hold has to be drawn
     _fill(model, converted, source)
     return Loaded(model.eval(), report, layout.NAME, tree, extras=extras, kept=kept)
+
+
+def _unexpected(converted: Converted, report: Report, source: Source) -> list[str]:
+    """Keys that have no place and may be weights; those beside the weights are sorted into what is not needed."""
+    left = []
+    used = {key.partition(".")[0] for key in converted.used}
+    for key in converted.unexpected:
+        front = key.partition(".")[0]
+        why = BESIDE if key in source.beside or (front in source.groups and front not in used) else aside(key, source.weights[key])
+        if why:
+            report.unneeded[key] = why
+        else:
+            left.append(key)
+    return left
 
 
 def _compare(planned: Mapping[str, Tensor], converted: Converted, report: Report, untrained: Mapping[str, str]) -> None:
