@@ -32,6 +32,8 @@ _KEYS = {
 ROLES = tuple(_NAMES)
 FAIRSEQ = ("<s>", "<pad>", "</s>", "<unk>")
 """Symbols that fairseq puts before those of its dict.txt; the mask comes after them."""
+FILLED = 128
+"""Fewer rows than that are added where an embedding is filled up to a multiple of 8, 64 or 128."""
 UNUSED = re.compile(r"\[unused\d+\]|<unused \d+>|<null_\d+>|madeupword\d+|<extra_id_\d+>")
 
 RESIDUES = frozenset("ACDEFGHIKLMNPQRSTVWY")
@@ -105,26 +107,39 @@ def _of_json(text: str, path: Path) -> list[str]:
 
 def find(weights: Path, rows: int | None = None) -> Path | None:
     """The vocabulary that lies beside a file of weights, or else one folder up; None where there is none. One with more tokens
-    than ``rows`` belongs to another model and is passed over."""
+    than ``rows`` belongs to another model and is passed over; so is, away from the ``config.json`` of its model, one with so many
+    fewer that no filling up explains it."""
     folder = weights if weights.is_dir() else weights.parent
     for place in (folder, folder.resolve().parent):
+        most = (rows or 0) if place == folder and (place / "config.json").is_file() else FILLED
         for name in FILES:
             file = place / name
-            if file.is_file() and _fits(file, rows):
+            if file.is_file() and _fits(file, rows, most):
                 return file
     return None
 
 
-def _fits(file: Path, rows: int | None) -> bool:
+def _fits(file: Path, rows: int | None, most: int) -> bool:
+    """Whether a file can be of a model of so many ids, of which at most ``most`` are not used."""
     try:
-        tokens = read_tokens(file)
+        left = 0 if rows is None else rows - len(read_tokens(file))
     except UserError:
         return False
-    return rows is None or len(tokens) <= rows
+    return left == 0 or (rows is not None and 0 < left < most and (rows % 8 == 0 or most == rows))
 
 
-def told(folder: Path) -> dict[str, str | None]:
-    """Special tokens that ``tokenizer_config.json`` or ``special_tokens_map.json`` in a folder name; None: that there is none."""
+def file_of(given: str | Path) -> Path:
+    """The file of a vocabulary that is named, itself or its folder. UserError where there is none."""
+    path = Path(given)
+    found = find(path) if path.is_dir() else path
+    if found is None or not found.is_file():
+        raise UserError(f"vocabulary={given}: no such file, nor a folder with {', '.join(FILES)}")
+    return found
+
+
+def told(folder: Path, tokens: Sequence[str]) -> dict[str, str | None]:
+    """Special tokens that ``tokenizer_config.json`` or ``special_tokens_map.json`` in a folder name, as far as they are among
+    ``tokens``; None: that there is none."""
     named: dict[str, Any] = {}
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         try:
@@ -138,7 +153,9 @@ def told(folder: Path) -> dict[str, str | None]:
         values = [named[key] for key in keys if key in named]
         texts = [value["content"] if isinstance(value, dict) else value for value in values]
         if values:
-            out[role] = next((text for text in texts if isinstance(text, str)), None)
+            named_so = [text for text in texts if isinstance(text, str)]
+            if not named_so or named_so[0] in tokens:
+                out[role] = named_so[0] if named_so else None
     return out
 
 

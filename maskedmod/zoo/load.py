@@ -34,27 +34,44 @@ PIECE = 64_000_000
 """Bytes of a file that are in memory at most, beside the model's own."""
 
 
-def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any] | None = None, strict: bool = True) -> Loaded:
+def load(
+    path: str | Path,
+    layout: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    strict: bool = True,
+    *,
+    modality: str | None = None,
+    vocabulary: str | Path | None = None,
+    special: Mapping[str, str | None] | None = None,
+    prefix: str | None = None,
+) -> Loaded:
     """Build a model from a run folder, a ``.safetensors`` or PyTorch file, a folder with ``config.json`` and weights, or the name
     of a published checkpoint (docs/checkpoints.md), which is fetched when it is not here.
 
     ``layout``: its name, when keys alone do not tell (default: recognised from them). ``settings``: what no tensor tells
     (heads, mask ratio, ...); each layout has its published defaults, see docs/loading.md. ``strict``: every key of the file
     and every parameter of the model must be accounted for, else UserError lists them; False only reports them.
+    Of models of sequences, where the vocabulary beside the weights does not tell: ``modality`` (protein, molecule, text),
+    ``vocabulary``: its file, ``special``: special tokens by role (start, end, pad, mask, unk; None: there is none).
+    ``prefix``: taken off the keys (default: one that makes a known layout fit).
     """
     if not isinstance(path, str | Path):
         raise UserError(f"load({path!r}): expected the path of a run folder or of weights")
+    more = {"modality": modality, "vocabulary": vocabulary if vocabulary is None else str(vocabulary), "special": special}
+    given = {key: value for key, value in more.items() if value is not None}
     if names.is_name(path):
         known = entries().get(str(path).partition("@")[0])
         settings = {**(known.settings if known else {}), **(settings or {})}
         path = names.located(str(path))
     if _of_a_run(Path(path)):
+        if given or layout is not None or prefix is not None:
+            raise UserError(f"{path} is a run, whose recipe tells its modality, vocabulary and layout: they are not to be given")
         model, tree = run_folder.load_run(path, Checkpoints())
         baseline = run_folder.baseline(run_folder.find(path)[0])
         return Loaded(model, Report("run", list(model.state_dict())), "run", tree, baseline)
     source = read(path)
     chosen, source = find(source, layout, prefix)
-    values = settle(chosen, source, settings or {})
+    values = settle(chosen, source, {**(settings or {}), **given})
     try:
         return _assemble(source, chosen, values, strict)
     except KeyError as missing:

@@ -30,7 +30,7 @@ from maskedmod.zoo.layouts.image import (
 )
 from maskedmod.zoo.layouts.layout import Layout
 from maskedmod.zoo.layouts.points import point_m2ae, point_mae
-from maskedmod.zoo.layouts.sequence import fair_esm, hf_bert, hf_esm, molformer
+from maskedmod.zoo.layouts.sequence import fair_esm, fairseq_roberta, hf_bert, hf_esm, molformer
 
 
 def _all(*modules: Layout) -> tuple[Layout, ...]:
@@ -48,6 +48,7 @@ LAYOUTS = _all(
     data2vec_vision,
     beit,
     hf_beit,
+    fairseq_roberta,
     fair_esm,
     hf_esm,
     hf_bert,
@@ -64,6 +65,15 @@ LAYOUTS = _all(
 """Asked in this order; the first that matches is taken."""
 
 
+UNREAD = {
+    r"(?:.*\.)?albert\.": "ALBERT, whose blocks share one set of weights behind a narrower embedding, is not read",
+    r"(?:.*\.)?embedding_hidden_mapping_in\.": "ALBERT, whose blocks share one set of weights, is not read",
+    r"(?:.*\.)?deberta\.": "DeBERTa, whose attention knows relative positions apart from content, is not read",
+    r"(?:.*\.)?(?:electra\.|generator_predictions\.|discriminator_predictions\.)": "ELECTRA, with a generator of its own, is not read",
+    r"(?:.*\.)?distilbert\.": "DistilBERT is not read",
+    r"(?:.*\.)?(?:word_embedding\.|transformer\.mask_emb)": "XLNet, which permutes the order of tokens, is not read",
+}
+"""Beginnings of keys of systems that are known by name alone, and why they are not read."""
 NESTED = 4
 """Most prefixes that are taken off one after another."""
 
@@ -73,7 +83,7 @@ def find(source: Source, name: str | None = None, prefix: str | None = None) -> 
     where that alone makes a layout fit. ``prefix``: takes this one off. UserError names what is known, or what was found."""
     if prefix is not None:
         source = _taken_off(source, prefix)
-    layouts = LAYOUTS if name is None else _named(name)
+    layouts, whole = LAYOUTS if name is None else _named(name), source
     if (layout := _matching(source.weights, layouts)) is not None:
         return layout, source
     for _ in range(NESTED if prefix is None else 0):
@@ -87,9 +97,9 @@ def find(source: Source, name: str | None = None, prefix: str | None = None) -> 
             break
         source = _taken_off(source, first[0])
     if name is not None:  # asked for by name: what does not fit will be said key by key
-        return layouts[0], source
+        return layouts[0], whole
     _refuse_known(source)
-    some = ", ".join(sorted(source.weights)[:5])
+    some = ", ".join(sorted(whole.weights)[:5])
     known = ", ".join(layout.NAME for layout in LAYOUTS)
     raise UserError(f"{source.path}: its keys ({some}, ...) are of no known layout; known are {known}")
 
@@ -124,14 +134,3 @@ def _refuse_known(source: Source) -> None:
     for pattern, why in UNREAD.items():
         if any(re.match(pattern, key) for key in source.weights):
             raise UserError(f"{source.path}: {why}")
-
-
-UNREAD = {
-    r"(?:.*\.)?albert\.": "ALBERT, whose blocks share one set of weights behind a narrower embedding, is not read",
-    r"(?:.*\.)?embedding_hidden_mapping_in\.": "ALBERT, whose blocks share one set of weights, is not read",
-    r"(?:.*\.)?deberta\.": "DeBERTa, whose attention knows relative positions apart from content, is not read",
-    r"(?:.*\.)?(?:electra\.|generator_predictions\.|discriminator_predictions\.)": "ELECTRA, with a generator of its own, is not read",
-    r"(?:.*\.)?distilbert\.": "DistilBERT is not read",
-    r"(?:.*\.)?(?:word_embedding\.|transformer\.mask_emb)": "XLNet, which permutes the order of tokens, is not read",
-}
-"""Beginnings of keys of systems that are known by name alone, and why they are not read."""
