@@ -30,9 +30,7 @@ class Subword:
     with unused tokens, as BERT's vocabulary has them. ``special``: see ``vocabulary.roles``. UserError for text that is no tokenizer, for one without a mask token,
     and for one with more tokens than ``vocab``."""
 
-    def __init__(
-        self, text: str, vocab: int | None = None, origin: str = "tokenizer", special: Special | None = None
-    ) -> None:
+    def __init__(self, text: str, vocab: int | None = None, origin: str = "tokenizer", special: Special | None = None) -> None:
         library = require("tokenizers", "text")
         self.text, self.vocab, self.origin, self.special = text, vocab, origin, special
         try:
@@ -94,7 +92,9 @@ def read_subword(path: str | Path, vocab: int | None = None, special: Special | 
     if path.is_dir() and (path / "tokenizer.json").is_file():
         file = path / "tokenizer.json"
     if file is None or not file.is_file() or (path.is_dir() and file.parent != path):
-        raise UserError(f"tokenizer {path}: expected a tokenizer.json, or a folder with it, vocab.txt, or vocab.json and merges.txt")
+        raise UserError(
+            f"tokenizer {path}: expected a tokenizer.json, or a folder with it, vocab.txt, or vocab.json and merges.txt"
+        )
     library = require("tokenizers", "text")
     if file.name == "vocab.json" and vocabulary.trained(file):
         found = library.ByteLevelBPETokenizer(str(file), str(file.parent / "merges.txt"))

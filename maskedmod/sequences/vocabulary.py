@@ -141,6 +141,7 @@ def told(folder: Path, tokens: Sequence[str]) -> dict[str, str | None]:
     """Special tokens that ``tokenizer_config.json`` or ``special_tokens_map.json`` in a folder name, as far as they are among
     ``tokens``; None: that there is none."""
     named: dict[str, Any] = {}
+    out: dict[str, str | None] = {}
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         try:
             found = json.loads((folder / name).read_text(encoding="utf-8"))
@@ -148,14 +149,13 @@ def told(folder: Path, tokens: Sequence[str]) -> dict[str, str | None]:
             continue
         if isinstance(found, dict):
             named.update({key: value for key, value in found.items() if key.endswith("_token")})
-    out: dict[str, str | None] = {}
     for role, keys in _KEYS.items():
         values = [named[key] for key in keys if key in named]
         texts = [value["content"] if isinstance(value, dict) else value for value in values]
         if values:
-            named_so = [text for text in texts if isinstance(text, str)]
-            if not named_so or named_so[0] in tokens:
-                out[role] = named_so[0] if named_so else None
+            texts = [text for text in texts if isinstance(text, str)]
+            if not texts or texts[0] in tokens:
+                out[role] = texts[0] if texts else None
     return out
 
 

@@ -131,7 +131,9 @@ def _unexpected(converted: Converted, report: Report, source: Source) -> list[st
     used = {key.partition(".")[0] for key in converted.used}
     for key in converted.unexpected:
         front = key.partition(".")[0]
-        why = BESIDE if key in source.beside or (front in source.groups and front not in used) else aside(key, source.weights[key])
+        why = (
+            BESIDE if key in source.beside or (front in source.groups and front not in used) else aside(key, source.weights[key])
+        )
         if why:
             report.unneeded[key] = why
         else:

@@ -23,6 +23,7 @@ SPECIAL = ("<pad>", "<cls>", "<eos>", "<mask>", "<unk>")
 _BARE = "C c N n O o S s P p F Cl Br I B b ( ) . = # - + \\ / : ~ @ ? > * $ 0 1 2 3 4 5 6 7 8 9"
 _ISOTOPES = "2H 3H 11C 13C 14C 11CH3 13CH3 14CH3 14CH2 15N 17O 18O 18F 32P 35S 123I 125I 131I 99Tc 99Tc+4"
 
+
 @cache
 def atoms() -> Alphabet:
     """Tokens of the pattern, bracket atoms of organic chemistry, every element alone and charged, some isotopes, and the parts

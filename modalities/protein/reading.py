@@ -53,8 +53,8 @@ class Rules:
             ids = self._told(letters, ids)
         if not len(ids):
             raise BadSample("the sequence is empty" if not len(letters) else "the sequence has no residue, only gaps or stops")
-        if self._lost.any():
-            count_unknown(int(self._lost[letters].sum()), len(ids), "is this a protein, and the vocabulary of this model?")
+        if self.letters.unk is not None:
+            count_unknown(int((ids == self.letters.unk).sum()), len(ids), "is this a protein, and the vocabulary of this model?")
         return ids
 
     def _told(self, letters: Ids, ids: Ids) -> Ids:
@@ -64,13 +64,14 @@ class Rules:
         stops = letters == ord("*")
         tail = stops & (np.arange(len(letters)) > last)
         gap, space = np.isin(letters, _codes("-.")), np.isin(letters, _codes(" \t\r\n"))
+        has_x = "X" in self.letters.index
         lower = (letters >= ord("a")) & (letters <= ord("z"))
         for found, text in (
             (lower, "lower case read as upper case"),
             (tail, "stop (*) at the end dropped"),
-            (stops & ~tail, "stop (*) inside read as X"),
+            (stops & ~tail & has_x, "stop (*) inside read as X"),
             (gap & (self.gaps == "drop"), "gaps dropped"),
-            (np.isin(letters, _codes("Jj")), "J read as X"),
+            (np.isin(letters, _codes("Jj")) & has_x, "J read as X"),
             (self._as_x[letters], "B, Z, U or O read as X"),
             (space, "white space dropped"),
         ):
@@ -108,16 +109,6 @@ class Rules:
         index, unknown = self.letters.index, self.letters.unk
         x = index.get("X", _BAD if unknown is None else unknown)
         return {letter: x if self.rare == "x" and letter in RARE else index.get(letter, x) for letter in LETTERS}
-
-    @cached_property
-    def _lost(self) -> Ids:
-        """Bytes that become the unknown token."""
-        lost = np.zeros(256, bool)
-        if self.letters.unk is not None:
-            for letter, place in {**self._place, "J": self._place["X"], "*": self._place["X"]}.items():
-                if place == self.letters.unk:
-                    lost[[ord(letter), ord(letter.lower())]] = True
-        return lost
 
     @cached_property
     def _as_x(self) -> Ids:

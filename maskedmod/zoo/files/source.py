@@ -59,13 +59,13 @@ def read(path: str | Path) -> Source:
         raise UserError(f"{path}: no such file or folder{_meant(path)}")
     files: list[Mapped] = []
     content = _sharded(path, files) if path.suffix == ".json" else _content(path, files)
-    found = _divided(path, content)
-    weights = found.weights
+    inside = _divided(path, content)
+    weights = inside.weights
     if path.suffix == ".pt" and (beside := path.with_name(f"{path.stem}-contact-regression.pt")).is_file():
         weights.update(
             _divided(beside, _content(beside, files)).weights
         )  # fair-esm keeps its regression of contacts in a file of its own
-    told = (tuple(found.extras), tuple(files), frozenset(found.beside), frozenset(found.groups), "".join(found.wrappers))
+    told = (tuple(inside.extras), tuple(files), frozenset(inside.beside), frozenset(inside.groups), "".join(inside.wrappers))
     return Source(path, weights, _args(content), _config(path), *told)
 
 

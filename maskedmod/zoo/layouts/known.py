@@ -123,7 +123,9 @@ def _taken_off(source: Source, prefix: str) -> Source:
     """The keys under a prefix, without it; what has it not stands beside them."""
     inner = without(source.weights, prefix)
     if not inner:
-        raise UserError(f"{source.path}: no key begins with prefix={prefix}; keys are {', '.join(sorted(source.weights)[:3])}, ...")
+        raise UserError(
+            f"{source.path}: no key begins with prefix={prefix}; keys are {', '.join(sorted(source.weights)[:3])}, ..."
+        )
     others = {key: x for key, x in source.weights.items() if not key.startswith(prefix) and key not in inner}
     beside = {key.removeprefix(prefix) for key in source.beside} & set(inner) | set(others)
     return replace(source, weights={**inner, **others}, beside=frozenset(beside), prefix=source.prefix + prefix)

@@ -28,12 +28,16 @@ def slot(settings: Tree, rows: int, longest: int | None, usual: str = "text", kn
     if settings["vocabulary"] is None:
         if said in (None, "protein") and known is not None:
             return {"protein": {"alphabet": known, **_windows(longest, 2)}}
-        raise UserError(f"{rows} ids and no vocabulary beside the weights or one folder up ({', '.join(vocabulary.FILES)}): say vocabulary=FILE")
+        raise UserError(
+            f"{rows} ids and no vocabulary beside the weights or one folder up ({', '.join(vocabulary.FILES)}): say vocabulary=FILE"
+        )
     path = vocabulary.file_of(settings["vocabulary"])
     tokens = vocabulary.read_tokens(path, rows)
     kind = vocabulary.kind_of(tokens, settings["special"])
     if kind == "selfies" and said is None:
-        raise UserError(f"{path} is a vocabulary of SELFIES, which no modality here reads; modality=text reads tokens between blanks")
+        raise UserError(
+            f"{path} is a vocabulary of SELFIES, which no modality here reads; modality=text reads tokens between blanks"
+        )
     modality = said or OF_KIND.get(kind, usual)
     more: Tree = {}
     if vocabulary.roles(tokens, settings["special"]) != vocabulary.roles(tokens):

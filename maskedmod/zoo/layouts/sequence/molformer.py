@@ -52,7 +52,12 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     width = parts.tensor(weights, WORDS).shape[1]
     official = "tok_emb.weight" in weights
     eps = settings["eps"] if settings["eps"] is not None else 1e-5 if official else 1e-12
-    values = {**settings, "eps": eps, "heads": width // head_width, "activation": sequence_parts.activation(settings["activation"])}
+    values = {
+        **settings,
+        "eps": eps,
+        "heads": width // head_width,
+        "activation": sequence_parts.activation(settings["activation"]),
+    }
     encoder = sequence_parts.encoder(weights, WORDS, FC1, values)
     encoder |= {"positions": "rotary", "random_features": features, "final_norm": True}
     slot = letters.slot(settings, ids(weights), None, "molecule")
