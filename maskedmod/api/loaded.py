@@ -109,7 +109,12 @@ class Loaded(value.Loaded):
         if "contact.weight" not in extras or not isinstance(encoder, Transformer):
             raise UserError("these weights have no regression of contacts; files of ESM have one, or a second file beside them")
         with evaluating(self.model):
-            return contacts(encoder, tokens, extras["contact.weight"], extras["contact.bias"])
+            return contacts(encoder, tokens, extras["contact.weight"], extras["contact.bias"], self._ends())
+
+    def _ends(self) -> tuple[int, int]:
+        """How many special tokens stand before and after a sequence."""
+        alphabet = self.modality.alphabet
+        return (1, 1) if alphabet is None else (int(alphabet.cls is not None), int(alphabet.eos is not None))
 
     def score(self, wildtype: str | None, mutants: Sequence[str], method: Method = "masked-marginals", **more: Any) -> Scores:
         """Scores of mutants of a protein; see ``maskedmod.score.score``."""

@@ -11,12 +11,15 @@ from torch import Tensor
 from maskedmod.core.mask_set import DROPPED, IGNORED, PREDICT, VISIBLE, MaskSet
 from maskedmod.core.tokens import Tokens
 
-Count = Literal["keep_int", "mask_int", "mask_ceil", "mask_round"]
-"""How a share becomes a number: keep int(N (1-r)) (MAE); mask int(N r) (Point-MAE), ceil(N r) (SimMIM), round(N r)."""
+Count = Literal["keep_int", "mask_int", "mask_ceil", "mask_round", "mask_chance"]
+"""How a share becomes a number: keep int(N (1-r)) (MAE); mask int(N r) (Point-MAE), ceil(N r) (SimMIM), round(N r), int(N r + u)
+with u uniform below 1, so that the mean is exact (fairseq; packed sequences only)."""
 
 
 def masked_count(n: int, ratio: float, rule: Count) -> int:
     """Number of hidden tokens out of n."""
+    if rule == "mask_chance":
+        raise ValueError("mask.count=mask_chance is for packed sequences, which may hide different numbers of tokens")
     if rule == "keep_int":
         return n - int(n * (1 - ratio))
     if rule == "mask_int":
@@ -24,9 +27,12 @@ def masked_count(n: int, ratio: float, rule: Count) -> int:
     return math.ceil(n * ratio) if rule == "mask_ceil" else round(n * ratio)
 
 
-def masked_counts(n: Tensor, ratio: float, rule: Count) -> Tensor:
-    """The same for a tensor of numbers, on its device, in the arithmetic of Python floats."""
+def masked_counts(n: Tensor, ratio: float, rule: Count, chance: Tensor | None = None) -> Tensor:
+    """The same for a tensor of numbers, on its device, in the arithmetic of Python floats. ``chance``: u of ``mask_chance``."""
     exact = n.double()
+    if rule == "mask_chance":
+        assert chance is not None
+        return (exact * ratio + chance).floor().long()
     if rule == "keep_int":
         return n - (exact * (1 - ratio)).floor().long()
     if rule == "mask_int":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,19 +60,21 @@ def embed(
     resume: bool = True,
     data: Sequence[str] = (),
     windows: Sequence[str] = (),
+    how: Mapping[str, Any] | None = None,
     part_records: int | None = None,
 ) -> Embedded:
     """Features of every record of an input, in a ``.parquet``, ``.npy`` or ``.safetensors`` file.
 
     ``input``, ``data``: see ``open_input``. ``pool``, ``layer``: see ``Loaded.embed``. ``workers``: processes that decode.
     ``device``: a GPU when there is one. ``resume``: go on from the parts of an earlier run with the same settings; False
-    begins anew, over an output that exists. ``windows``: see ``reading``. ``part_records``: input records per part (default: by
+    begins anew, over an output that exists. ``windows``: see ``reading``. ``how`` the checkpoint is
+    read: see ``zoo.load``. ``part_records``: input records per part (default: by
     size). Memory holds one part. UserError for settings that do not fit, an output of other settings, or an input of which
     nothing can be used.
     """
     target = Path(output)
     files.check(target)
-    loaded = reading(load(checkpoint), windows).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    loaded = reading(load(checkpoint, **(how or {})), windows).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if pool == "none" and loaded.modality.text and target.suffix not in RAGGED:
         raise UserError(f"output {target}: sequences differ in length; pool=none needs a name that ends in {', '.join(RAGGED)}")
     wanted = features(loaded.model.encoder, loaded.modality, pool, layer)
@@ -89,6 +91,7 @@ def embed(
         "batch_size": batch_size,
         "part_records": chunk,
         **({"windows": sorted(windows)} if windows else {}),
+        **({"how": dict(how)} if how else {}),
     }
     done = _finished(target, plan, resume)
     if done is not None:

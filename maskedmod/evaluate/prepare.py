@@ -29,7 +29,7 @@ def table(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Sett
     """Features of both parts under every checkpoint, every random initialisation and the modality's raw features. Rows without
     a label are left out and counted; ``numbers``: labels are numbers, of which -1 is one (see ``labels.minus_one_is_missing``).
     UserError when nothing is left, or when the two parts share a sample."""
-    loaded, tree = _loaded(checkpoints, data)
+    loaded, tree = _loaded(checkpoints, data, settings)
     passes = [(one.model.modality, _readers(i, one, tree, settings)) for i, one in enumerate(loaded)]
     found = read_table(tree, passes, settings, numbers=numbers)[0]
     found.notes.extend(_told(data))
@@ -54,7 +54,7 @@ class Survey:
 def survey(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Settings, numbers: bool = False) -> Survey:
     """Read all samples once. ``numbers`` and UserError as in ``table``; streams, whose samples cannot be read in any
     order, are refused too."""
-    loaded, tree = _loaded(checkpoints, data)
+    loaded, tree = _loaded(checkpoints, data, settings)
     encoders = [_judged(one, settings) for one in loaded]
     modality = loaded[0].model.modality
 
@@ -67,10 +67,10 @@ def survey(checkpoints: Sequence[str | Path], data: Sequence[str], settings: Set
     return Survey(loaded, encoders, tree, found, parts, places, found.x.pop("counts")[0])
 
 
-def _loaded(checkpoints: Sequence[str | Path], words: Sequence[str]) -> tuple[list[Loaded], dict[str, Any]]:
+def _loaded(checkpoints: Sequence[str | Path], words: Sequence[str], settings: Settings) -> tuple[list[Loaded], dict[str, Any]]:
     if not checkpoints:
         raise UserError("name what is to be judged: checkpoint=RUN")
-    loaded = [reading(load(path), _windows(words)) for path in checkpoints]
+    loaded = [reading(load(path, **settings.how), _windows(words)) for path in checkpoints]
     return loaded, _with_data(loaded[0].tree, [word for word in words if word not in _windows(words)])
 
 

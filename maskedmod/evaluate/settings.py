@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 
@@ -21,7 +22,7 @@ class Settings:
     ``pool``: see ``features.pooled``. ``encoder``: the student, or its teacher. ``seeds``: how many. ``folds``: 0 for the data
     source's own split, else that many folds over all its samples. ``split``: a named split over all samples, ``random`` or one of
     the modality's, in place of the source's own. ``samples``: at most so many training samples, drawn with
-    seed 0 (None: all). ``device``: None takes a GPU when there is one."""
+    seed 0 (None: all). ``device``: None takes a GPU when there is one. ``how`` checkpoints are read: see ``zoo.load``."""
 
     pool: Pool = "mean"
     encoder: Literal["student", "teacher"] = "student"
@@ -33,6 +34,7 @@ class Settings:
     batch_size: int = 128
     workers: int = 0
     device: str | None = None
+    how: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value, accepted in (

@@ -18,7 +18,7 @@ class Corruption:
     """Shares of hidden tokens that become the mask token, a random token, or stay (BERT: 0.8, 0.1, 0.1).
 
     ``draw``: where random ones come from: ``batch``, the content of any token of the batch; ``vocab``, every id alike (BERT); or
-    ``[first, last]``, the ids in this range, both included (ESM: the residues).
+    ``[first, last]``, the ids in this range, both included (ESM: the residues); a negative last one counts from the end.
     """
 
     mask: float = 0.8
@@ -36,8 +36,13 @@ class Corruption:
             return
         if spec.vocab is None:
             raise ValueError(f"mask.corrupt.draw={self.draw} needs a modality of ids")
-        if not isinstance(self.draw, str) and not 0 <= self.draw[0] <= self.draw[1] < spec.vocab:
+        if not isinstance(self.draw, str) and not 0 <= self.draw[0] <= self._last(spec.vocab) < spec.vocab:
             raise ValueError(f"mask.corrupt.draw={list(self.draw)}: ids are 0 to {spec.vocab - 1}")
+
+    def _last(self, vocab: int) -> int:
+        last = self.draw[1]
+        assert isinstance(last, int)
+        return last + vocab if last < 0 else last
 
     def apply(self, mask: MaskSet, rows: Tokens, vocab: int | None, noise: Tensor, generator: torch.Generator | None) -> MaskSet:
         """The mask with its codes; ``noise`` in [0, 1) like role decides them."""
@@ -47,7 +52,7 @@ class Corruption:
         if self.draw == "batch" or self.random == 0.0:
             return mask
         assert vocab is not None
-        low, high = (0, vocab - 1) if isinstance(self.draw, str) else self.draw
+        low, high = (0, vocab - 1) if isinstance(self.draw, str) else (self.draw[0], self._last(vocab))
         ids = torch.randint(low, high + 1, rows.shape, generator=generator, device=rows.device)
         return Replaced(**{f.name: getattr(mask, f.name) for f in fields(MaskSet)}, ids=ids)
 

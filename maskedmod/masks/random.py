@@ -19,6 +19,9 @@ from maskedmod.core.tokens import Tokens
 from maskedmod.layers.corruption import Corruption
 from maskedmod.layers.positions import flat_index
 
+AGAIN = 1000
+"""Most times that a sequence is drawn again."""
+
 
 @dataclass(frozen=True)
 class RatioSampler:
@@ -46,10 +49,11 @@ class Random(Mask):
     """Hide a share of the eligible tokens, drawn uniformly (MAE: He et al. 2022, section 3).
 
     ``ratio``: a number, a schedule ``{start, end}``, or a sampler ``{low, high}`` per batch. ``count``: how the share becomes a
-    number: keep_int, mask_int, mask_ceil, mask_round. ``unit``: side of the squares that are hidden as one, in tokens (SimMIM:
+    number: keep_int, mask_int, mask_ceil, mask_round, mask_chance. ``unit``: side of the squares that are hidden as one, in tokens (SimMIM:
     32 px = 2 patches); needs a lattice. ``scope``: ``batch`` hides the same positions in all rows. ``bernoulli``: every token
     on its own with probability ratio; else the exact number. ``ignore``: share of the hidden tokens that no loss asks for.
-    ``least``: fewest tokens hidden in a packed sequence that has as many. ``corrupt``: BERT-like shares for
+    ``least``: fewest tokens hidden in a packed sequence that has as many; with bernoulli, sequences with fewer are drawn again
+    (SaProt). ``specials``: in packed sequences cls, eos and the like may be hidden as well (TAPE, fairseq). ``corrupt``: BERT-like shares for
     encoder.sees=corrupt. ``masks_per_sample``: K. Padding and ineligible tokens are never
     hidden, and the count is taken from each row's own eligible tokens.
     """
@@ -64,6 +68,7 @@ class Random(Mask):
         bernoulli: bool = False,
         ignore: float = 0.0,
         least: int = 0,
+        specials: bool = False,
         corrupt: Corruption | None = None,
         masks_per_sample: int = 1,
     ) -> None:
@@ -74,9 +79,9 @@ class Random(Mask):
             raise ValueError(f"mask.ratio must stay between 0 and 1, not go from {ratio.start} to {ratio.end}")
         self.ratio, self.count, self.unit, self.scope, self.bernoulli = ratio, count, unit, scope, bernoulli
         self.ignore, self.corrupt, self.per_sample = ignore, corrupt, masks_per_sample
-        if least < 0 or (least and bernoulli):
-            raise ValueError(f"mask.least={least}: expected 0 or more, and no mask.bernoulli beside it")
-        self.least, self.vocab = least, spec.vocab
+        if least < 0:
+            raise ValueError(f"mask.least={least}: expected 0 or more")
+        self.least, self.vocab, self.specials = least, spec.vocab, specials
         if corrupt is not None:
             corrupt.check(spec)
 
@@ -113,13 +118,33 @@ class Random(Mask):
 
     def _packed(self, rows: Tokens, ratio: float, ctx: Context) -> MaskSet:
         noise = self._noise(rows.shape, rows, ctx)
-        eligible = rows.eligible if rows.eligible is not None else torch.ones_like(noise, dtype=torch.bool)
-        if self.bernoulli:
-            return packed_from_masked((noise < ratio) & eligible, self.per_sample)
+        eligible = rows.eligible
+        if eligible is None or self.specials:
+            eligible = torch.ones_like(noise, dtype=torch.bool)
         segment = rows.layout.segments()
         counts = torch.zeros(rows.batch, dtype=torch.long, device=noise.device).index_add(0, segment, eligible.long())
-        asked = masked_counts(counts, ratio, self.count).clamp(min=self.least).minimum(counts)
+        if self.bernoulli:
+            return packed_from_masked(self._each(noise < ratio, ratio, rows, eligible, segment, counts, ctx), self.per_sample)
+        chance = None
+        if self.count == "mask_chance":
+            chance = torch.rand(rows.batch, dtype=torch.double, generator=ctx.generator, device=rows.device)
+        asked = masked_counts(counts, ratio, self.count, chance).clamp(min=self.least).minimum(counts)
         return packed_from_masked(smallest(noise, asked, eligible, segment), self.per_sample)
+
+    def _each(
+        self, drawn: Tensor, ratio: float, rows: Tokens, eligible: Tensor, segment: Tensor, counts: Tensor, ctx: Context
+    ) -> Tensor:
+        """Tokens hidden one by one, drawn again in sequences that have fewer than ``least``."""
+        masked = drawn & eligible
+        if not self.least:
+            return masked
+        for _ in range(AGAIN):
+            found = torch.zeros_like(counts).index_add(0, segment, masked.long())
+            short = found < counts.clamp(max=self.least)
+            if not short.any():
+                return masked
+            masked = torch.where(short[segment], (self._noise(rows.shape, rows, ctx) < ratio) & eligible, masked)
+        raise ValueError(f"mask.least={self.least}: no draw of ratio {ratio} hides as many in {AGAIN} trials")
 
     def _noise(self, shape: tuple[int, ...], rows: Tokens, ctx: Context) -> Tensor:
         if self.scope == "batch" and not rows.layout.packed:

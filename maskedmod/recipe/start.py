@@ -15,11 +15,23 @@ from maskedmod.layers import fit
 class Start:
     """``init`` of a recipe: ``checkpoint``; ``resize``: how position tables and patch embeddings are fitted to another lattice or
     patch size (bicubic, bilinear, nearest); ``channels``: how a patch embedding is fitted to another number of channels (mean,
-    sum, repeat). null: what has another shape stays as drawn."""
+    sum, repeat). null: what has another shape stays as drawn. The others: how the checkpoint is read, see ``zoo.load``."""
 
     checkpoint: str
     resize: fit.Resize | None = None
     channels: str | None = None
+    modality: str | None = None
+    vocabulary: str | None = None
+    special: dict[str, str | None] | None = None
+    prefix: str | None = None
+    layout: str | None = None
+    settings: dict[str, Any] | None = None
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """How the checkpoint is read."""
+        found = {key: getattr(self, key) for key in ("modality", "vocabulary", "special", "prefix", "layout", "settings")}
+        return {key: value for key, value in found.items() if value is not None}
 
     @classmethod
     def of(cls, given: str | Path | Mapping[str, Any]) -> Start:

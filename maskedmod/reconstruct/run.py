@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ def reconstruct_run(
     wav: bool = False,
     columns: int | None = None,
     say: Callable[[str], None] = lambda line: None,
+    how: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Draw what a model makes of some input -> the files written.
 
@@ -52,10 +53,10 @@ def reconstruct_run(
     None for the run's own validation set; the first ``samples`` that can be read are drawn (None: 8, or fewer where one is
     large). ``mask``: overrides such as ``mask.ratio=0.5``. ``out``: a PNG or a folder, by default ``pictures/`` of
     the run. ``wav``: also sound files, for modalities that can be heard. ``columns``: samples side by side. ``say`` is told of
-    every sample that was left out or changed in reading, and why. Raises UserError for input that is missing or has no
-    readable sample.
+    every sample that was left out or changed in reading, and why. ``how`` the checkpoint is read: see ``zoo.load``.
+    Raises UserError for input that is missing or has no readable sample.
     """
-    loaded = load(checkpoint)
+    loaded = load(checkpoint, **(how or {}))
     model, tree = loaded.model, loaded.tree
     other = mask_from_words(model, tree, mask) if mask else None
     if input is None and not tree.get("data"):

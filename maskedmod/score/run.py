@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from maskedmod.zoo.loaded import Loaded
 @dataclass
 class Request:
     """What to score. ``input``: FASTA of the wild type, ``record`` of it; ``mutants``: a table with ``column`` and perhaps
-    ``measured``, or None for the scan. ``name``: of the new column, by default the method's. See ``score`` for the rest."""
+    ``measured``, or None for the scan. ``name``: of the new column, by default the method's. ``how``: the checkpoint is
+    read. See ``score`` for the rest."""
 
     checkpoint: str
     output: str
@@ -43,6 +45,7 @@ class Request:
     name: str | None = None
     batch_tokens: int = BATCH_TOKENS
     device: str | None = None
+    how: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def new_column(self) -> str:
@@ -74,7 +77,7 @@ def run(request: Request) -> Done:
     if table is not None and request.new_column in table.names:
         raise UserError(f"{table.path} has a column {request.new_column} already; name another with name=COLUMN")
     measured = None if table is None or request.measured is None else _measured(table, request.measured)
-    loaded = load(request.checkpoint).to(request.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    loaded = load(request.checkpoint, **request.how).to(request.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if wild is not None:  # here file and record are known, for a message
         inputs.read(loaded.modality, Record(wild[1], key=f"{request.input} record {wild[0]}"))
     if table is not None:
@@ -162,6 +165,10 @@ def _scanned(request: Request, loaded: Loaded, wild: tuple[str, str], output: Pa
         str(picture),
     ]
     about = _about(request, found.window, found.notes) | {"rows": len(rows), "residues": len(found.wildtype)}
+    if found.pseudo_perplexity is not None:
+        about |= {"right": found.right, "pseudo_perplexity": found.pseudo_perplexity}
+        told = f"{found.right} of {len(found.wildtype)} residues are the likeliest at their place, hidden one at a time"
+        lines.insert(2, f"{told}; pseudo-perplexity {found.pseudo_perplexity:.4f}")
     return _close(output, [*lines, *_notes(found.notes)], about, [picture])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,9 @@ from maskedmod.zoo.loaded import Loaded
 @dataclass
 class Scan:
     """``values`` float64 ``[n, len(residues)]``: the score of every residue at every place of ``wildtype``, as ``score`` gives it
-    for that single mutant; at the wild type's own residue that of the wild type. ``offset``: the number of the first residue."""
+    for that single mutant; at the wild type's own residue that of the wild type. ``offset``: the number of the first residue. With
+    marginals, ``own`` float64 ``[n]``: log probability of the wild type's residues, and ``right``: at how many places no other
+    residue is likelier."""
 
     values: np.ndarray[Any, Any]
     wildtype: str
@@ -31,6 +34,8 @@ class Scan:
     window: str
     offset: int = 1
     notes: list[str] = field(default_factory=list)
+    own: np.ndarray[Any, Any] | None = None
+    right: int | None = None
 
     def rows(self) -> Iterator[tuple[str, int, str, str, float]]:
         """``(A24G, 24, A, G, score)`` of every mutant, place by place, without the wild type."""
@@ -39,6 +44,13 @@ class Scan:
                 if new != old:
                     number = place + self.offset
                     yield f"{old}{number}{new}", number, old, new, float(self.values[place, column])
+
+    @property
+    def pseudo_perplexity(self) -> float | None:
+        """That of the wild type, each of its residues hidden alone; None for another method."""
+        if self.own is None or self.method != "masked-marginals" or np.isnan(self.own).any():
+            return None
+        return math.exp(-math.fsum(self.own.tolist()) / len(self.own))
 
     def save(self, path: str | Path, title: str = "") -> None:
         """The heat map as a PNG."""
@@ -60,7 +72,7 @@ def scan(
     wild, notes = subject.wild_type(wildtype, offset)
     residues = tuple(subject.letters.standard)
     if method == "pseudo-perplexity":
-        values = _one_by_one(subject, wild, residues)
+        values, base, right = _one_by_one(subject, wild, residues), None, None
     else:
         places = range(len(wild.ids))
         total = methods.passes(method, places, [], len(wild.ids), subject.most)
@@ -69,7 +81,8 @@ def scan(
         own = [subject.letters.place.get(letter) for letter in wild.text]
         base = np.array([np.nan if column is None else table[i, column] for i, column in enumerate(own)])
         values = table[:, [subject.letters.place[letter] for letter in residues]] - base[:, None]
-    return Scan(values, wild.text, residues, method, subject.windows(len(wild.ids)), offset, notes)
+        right = int((table.max(1) <= base).sum())
+    return Scan(values, wild.text, residues, method, subject.windows(len(wild.ids)), offset, notes, base, right)
 
 
 def _one_by_one(subject: Subject, wild: WildType, residues: tuple[str, ...]) -> np.ndarray[Any, Any]:

@@ -51,7 +51,7 @@ def start_from(model: nn.Module, given: str | Path | Mapping[str, Any]) -> Reuse
     nothing is dropped unsaid. An EMA teacher that the checkpoint does not have starts as its student. Raises UserError when
     nothing fits."""
     start = Start.of(given)
-    loaded = load(start.checkpoint, strict=False)
+    loaded = load(start.checkpoint, strict=False, **start.how)
     drawn = {*loaded.report.untrained, *loaded.report.missing}  # fresh random numbers, not the file's
     theirs = {name: tensor for name, tensor in loaded.model.state_dict().items() if name not in drawn}
     fitted = _fitted(model, loaded.model, theirs, start)

@@ -23,6 +23,7 @@ from maskedmod.verbs.ls import FILTERS, PARTS
 from maskedmod.verbs.score import CHOICES as SCORE_CHOICES
 from maskedmod.verbs.score import KEYS as SCORE_KEYS
 from maskedmod.zoo import checkpoints
+from maskedmod.zoo.how import HOW
 
 # bash cuts words at "=", so the candidates lose what stands before the last one there.
 SCRIPTS = {
@@ -49,8 +50,8 @@ VERB_KEYS = {
     "show": WORDS,
     "cp": ("recipe", "output"),
     "eval": EVAL_KEYS,
-    "embed": ("checkpoint", "input", "output", "pool", "layer", "batch_size", "workers", "device", "resume", "data"),
-    "reconstruct": ("checkpoint", "input", "output", "samples", "columns", "seed", "wav", "mask"),
+    "embed": ("checkpoint", "input", "output", "pool", "layer", "batch_size", "workers", "device", "resume", "data", *HOW),
+    "reconstruct": ("checkpoint", "input", "output", "samples", "columns", "seed", "wav", "mask", *HOW),
     "score": SCORE_KEYS,
 }
 

@@ -12,6 +12,7 @@ output=DIR       a new or empty folder
 version=4        names of transformers 4, which 5 reads too; 5: those of version 5
 push=ORG/NAME    upload the folder to the Hugging Face Hub; the token is that of `hf auth login` or HF_TOKEN
 private=false    of a new repository on the hub
+modality=, vocabulary=, special=, prefix=, layout=, settings=   how weights are read, see docs/loading.md
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from pathlib import Path
 
 from maskedmod.errors import UserError
 from maskedmod.recipe.config import split_words
+from maskedmod.zoo.how import HOW, how
 
-KEYS = ("checkpoint", "to", "output", "version", "push", "private")
+KEYS = ("checkpoint", "to", "output", "version", "push", "private", *HOW)
 NEEDED = (("checkpoint", "a run folder or a model"), ("to", "hf, timm, fair or fair-esm"), ("output", "a new folder"))
 
 
@@ -36,7 +38,7 @@ def run(words: Sequence[str]) -> int:
         raise UserError("version expects 4 or 5, private true or false")
     from maskedmod.zoo.convert import convert, push
 
-    done = convert(str(given["checkpoint"]), str(given["to"]), str(given["output"]), given.get("version", 4))
+    done = convert(str(given["checkpoint"]), str(given["to"]), str(given["output"]), given.get("version", 4), how(given))
     print(f"layout {done.layout}: {done.count} tensors")
     for note in done.notes:
         print(f"note: {note}")

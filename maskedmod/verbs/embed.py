@@ -19,6 +19,9 @@ workers=0         processes that decode
 device=NAME       cpu, cuda, ... (default: a GPU when there is one)
 resume=auto       auto goes on from an unfinished run; never begins anew
 data=hf, data.*   a data set of Hugging Face in place of input; for sequences also data=fasta, csv, parquet with their keys
+modality=NAME     of weights of a sequence model: protein, molecule or text (default: told by the vocabulary)
+vocabulary=FILE   its tokens (default: found beside the weights or one folder up); special={mask: X}: its special tokens by role;
+                  prefix=, layout=, settings={...}: see docs/loading.md
 modality.max_length=N, modality.overlap=N   of proteins: residues that the encoder sees at once, other than in training
 
 Inputs that cannot be used are rows of NaN. They, and inputs of which something was lost or converted, are listed with the reason
@@ -33,8 +36,9 @@ from typing import Any
 
 from maskedmod.errors import UserError
 from maskedmod.recipe.config import split_words
+from maskedmod.zoo.how import HOW, how
 
-KEYS = ("checkpoint", "input", "output", "pool", "layer", "batch_size", "workers", "device", "resume", "data", "modality")
+KEYS = ("checkpoint", "input", "output", "pool", "layer", "batch_size", "workers", "device", "resume", "data", *HOW)
 
 
 def run(words: Sequence[str]) -> int:
@@ -62,6 +66,7 @@ def run(words: Sequence[str]) -> int:
         resume=given.get("resume", "auto") == "auto",
         data=data,
         windows=windows,
+        how=how(given),
     )
     if done.resumed:
         print(f"{done.resumed} rows were there already", file=sys.stderr)

@@ -19,6 +19,9 @@ protocol=NAME     knn (k=20 temperature=0.07), linear (grid=[C, ...], or solver=
                   drop_path=0.1, mixup=0, cutmix=0, smoothing=0.1, ema=0, and adapters: lora_rank=0, lora_alpha=16,
                   lora_dropout=0, lora_targets=[qkv,proj]
 data=, data.*     laid over the run's recipe; the parts are the source's own (train, val)
+modality=NAME     of weights of a sequence model: protein, molecule or text (default: told by the vocabulary)
+vocabulary=FILE   its tokens (default: found beside the weights or one folder up); special={mask: X}: its special tokens by role;
+                  prefix=, layout=, settings={...}: see docs/loading.md
 modality.max_length=N, modality.overlap=N   of proteins: residues that the encoder sees at once, other than in training
 seeds=3           random initialisations, and draws of the part that settings are chosen on
 split=NAME        a named split over all samples in place of the source's: random, or one of the modality's (of molecules:
@@ -41,6 +44,7 @@ from typing import Any
 
 from maskedmod.errors import UserError
 from maskedmod.recipe.config import split_words
+from maskedmod.zoo.how import HOW, how
 
 KINDS: dict[str, Any] = {
     "pool": str, "level": str, "split": str, "encoder": str, "device": str, "seeds": int, "folds": int, "samples": int,
@@ -54,7 +58,7 @@ ARGUMENTS: dict[str, Any] = {
     "ways": int, "shots": int, "episodes": int, "queries": int, "classifier": str, "C": float, "machine": str,
     "standardise": bool, "solver": str,
 }  # fmt: skip
-KEYS = ("checkpoint", "protocol", "data", "modality", *KINDS, *ARGUMENTS, "output")
+KEYS = ("checkpoint", "protocol", "data", *HOW, *KINDS, *ARGUMENTS, "output")
 
 
 def run(words: Sequence[str]) -> int:
@@ -70,7 +74,7 @@ def run(words: Sequence[str]) -> int:
     from maskedmod.api.evaluate import TRAINED_PROTOCOLS, chosen, evaluate
     from maskedmod.evaluate.settings import Settings
 
-    protocol, common = str(given["protocol"]), Settings(**settings)
+    protocol, common = str(given["protocol"]), Settings(**settings, how=how(given))
     if protocol in TRAINED_PROTOCOLS and "batch_size" in settings:
         arguments["batch_size"] = settings["batch_size"]
     chosen(protocol, arguments)  # what is misspelt is said before anything is computed

@@ -14,6 +14,9 @@ rows=N            rows of samples: with columns, in place of samples, rows x col
 seed=0            of the mask
 wav=false         sound files too (original, masked, mean-fill, reconstruction), for modalities that can be heard
 mask=, mask.*     another mask than the run's
+modality=NAME     of weights of a sequence model: protein, molecule or text (default: told by the vocabulary)
+vocabulary=FILE   its tokens (default: found beside the weights or one folder up); special={mask: X}: its special tokens by role;
+                  prefix=, layout=, settings={...}: see docs/loading.md
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ from typing import Any
 
 from maskedmod.errors import UserError
 from maskedmod.recipe.config import split_words
+from maskedmod.zoo.how import HOW, how
 
-KEYS = ("checkpoint", "input", "output", "samples", "columns", "rows", "seed", "wav", "mask")
+KEYS = ("checkpoint", "input", "output", "samples", "columns", "rows", "seed", "wav", "mask", *HOW)
 KINDS = {"samples": int, "columns": int, "rows": int, "seed": int, "wav": bool}
 
 
@@ -47,7 +51,7 @@ def run(words: Sequence[str]) -> int:
 
     others = _grid({key: given[key] for key in KINDS if key in given})
     place = str(paths["checkpoint"]), paths["input"], paths["output"]
-    for path in reconstruct_run(*place, masks, **others, say=lambda line: print(line, file=sys.stderr)):
+    for path in reconstruct_run(*place, masks, **others, how=how(given), say=lambda line: print(line, file=sys.stderr)):
         print(path)
     return 0
 

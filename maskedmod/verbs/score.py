@@ -21,6 +21,9 @@ bad=error         a row that does not fit the wild type stops; skip: it has no s
 name=NAME         the new column (default: the method)
 batch_tokens=4096 tokens at a time
 device=NAME       cpu, cuda, ... (default: a GPU when there is one)
+modality=NAME     of weights of a sequence model: protein, molecule or text (default: told by the vocabulary)
+vocabulary=FILE   its tokens (default: found beside the weights or one folder up); special={mask: X}: its special tokens by role;
+                  prefix=, layout=, settings={...}: see docs/loading.md
 """
 
 from __future__ import annotations
@@ -30,12 +33,13 @@ from typing import Any
 
 from maskedmod.errors import UserError, unknown
 from maskedmod.recipe.config import split_words
+from maskedmod.zoo.how import HOW, how
 
 METHODS = ("masked-marginals", "wt-marginals", "pseudo-perplexity")
 CHOICES = {"method": METHODS, "window": ("optimal", "full"), "bad": ("error", "skip")}
 NUMBERS = {"offset": None, "batch_tokens": 1}
 """Whole numbers and the least that each may be."""
-KEYS = ("checkpoint", "input", "record", "mutants", "column", "measured", "output", *CHOICES, *NUMBERS, "name", "device")
+KEYS = ("checkpoint", "input", "record", "mutants", "column", "measured", "output", *CHOICES, *NUMBERS, "name", "device", *HOW)
 
 
 def run(words: Sequence[str]) -> int:
@@ -54,7 +58,7 @@ def run(words: Sequence[str]) -> int:
     from maskedmod.score.run import Request
     from maskedmod.score.run import run as score
 
-    settings: dict[str, Any] = {key: value if key in NUMBERS else str(value) for key, value in given.items()}
-    done = score(Request(**settings))
+    settings: dict[str, Any] = {key: value if key in NUMBERS else str(value) for key, value in given.items() if key not in HOW}
+    done = score(Request(**settings, how=how(given)))
     print("\n".join(done.lines))
     return 0

@@ -9,6 +9,7 @@ of every layer and at the end. `alone` is our layer on the original's input: a w
   maskedmod verify runs/a                         written as transformers reads it first
 
 against=LIBRARY   transformers, timm or fair-esm (default: the one whose layout the checkpoint has, else transformers)
+modality=, vocabulary=, special=, prefix=, layout=, settings=   how weights are read, see docs/loading.md
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from collections.abc import Sequence
 from maskedmod.errors import UserError
 from maskedmod.recipe.config import split_words
 from maskedmod.verbs.convert import named
+from maskedmod.zoo.how import HOW, how
 
-KEYS = ("checkpoint", "against")
+KEYS = ("checkpoint", "against", *HOW)
 
 
 def run(words: Sequence[str]) -> int:
@@ -30,6 +32,6 @@ def run(words: Sequence[str]) -> int:
     from maskedmod.zoo.verify import verify
 
     against = given.get("against")
-    found = verify(str(given["checkpoint"]), None if against is None else str(against))
+    found = verify(str(given["checkpoint"]), None if against is None else str(against), how(given))
     print(found)
     return 1 if found.wrong else 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from maskedmod.errors import UserError, one_line
 from maskedmod.zoo.card import card
@@ -24,16 +26,17 @@ class Conversion:
     count: int
 
 
-def convert(checkpoint: str, to: str, output: str | Path, version: int = 4) -> Conversion:
+def convert(checkpoint: str, to: str, output: str | Path, version: int = 4, how: Mapping[str, Any] | None = None) -> Conversion:
     """Write ``checkpoint`` in the layout of a family (hf, timm, fair, fair-esm) or of a name into the folder ``output``, whole or
-    not at all. ``version``: of transformers, whose names changed with 5; both read those of 4. UserError where ``output`` holds
+    not at all. ``version``: of transformers, whose names changed with 5; both read those of 4.
+    ``how`` the checkpoint is read: see ``load``. UserError where ``output`` holds
     anything, and where the layout has no place for a part of the model."""
     folder = Path(output)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"output={folder} exists already; name a new or empty folder")
     if version not in (4, 5):
         raise UserError(f"version={version}: transformers 4 or 5")
-    loaded = load(checkpoint)
+    loaded = load(checkpoint, **(how or {}))
     layout = meant(loaded.tree, to)
     written = write(loaded, layout, version)
     made = folder.with_name(f".{folder.name}.part")

@@ -17,6 +17,7 @@ from maskedmod.recipe.build import build_model
 from maskedmod.zoo import run_folder
 from maskedmod.zoo.checkpoints import entries
 from maskedmod.zoo.fetch import names
+from maskedmod.zoo.files.contents import BESIDE, aside
 from maskedmod.zoo.files.source import Source, read
 from maskedmod.zoo.layouts.known import find
 from maskedmod.zoo.layouts.layout import Layout
@@ -33,27 +34,44 @@ PIECE = 64_000_000
 """Bytes of a file that are in memory at most, beside the model's own."""
 
 
-def load(path: str | Path, layout: str | None = None, settings: Mapping[str, Any] | None = None, strict: bool = True) -> Loaded:
+def load(
+    path: str | Path,
+    layout: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    strict: bool = True,
+    *,
+    modality: str | None = None,
+    vocabulary: str | Path | None = None,
+    special: Mapping[str, str | None] | None = None,
+    prefix: str | None = None,
+) -> Loaded:
     """Build a model from a run folder, a ``.safetensors`` or PyTorch file, a folder with ``config.json`` and weights, or the name
     of a published checkpoint (docs/checkpoints.md), which is fetched when it is not here.
 
     ``layout``: its name, when keys alone do not tell (default: recognised from them). ``settings``: what no tensor tells
     (heads, mask ratio, ...); each layout has its published defaults, see docs/loading.md. ``strict``: every key of the file
     and every parameter of the model must be accounted for, else UserError lists them; False only reports them.
+    Of models of sequences, where the vocabulary beside the weights does not tell: ``modality`` (protein, molecule, text),
+    ``vocabulary``: its file, ``special``: special tokens by role (start, end, pad, mask, unk; None: there is none).
+    ``prefix``: taken off the keys (default: one that makes a known layout fit).
     """
     if not isinstance(path, str | Path):
         raise UserError(f"load({path!r}): expected the path of a run folder or of weights")
+    more = {"modality": modality, "vocabulary": vocabulary if vocabulary is None else str(vocabulary), "special": special}
+    given = {key: value for key, value in more.items() if value is not None}
     if names.is_name(path):
         known = entries().get(str(path).partition("@")[0])
         settings = {**(known.settings if known else {}), **(settings or {})}
         path = names.located(str(path))
     if _of_a_run(Path(path)):
+        if given or layout is not None or prefix is not None:
+            raise UserError(f"{path} is a run, whose recipe tells its modality, vocabulary and layout: they are not to be given")
         model, tree = run_folder.load_run(path, Checkpoints())
         baseline = run_folder.baseline(run_folder.find(path)[0])
         return Loaded(model, Report("run", list(model.state_dict())), "run", tree, baseline)
     source = read(path)
-    chosen = find(source, layout)
-    values = settle(chosen, source, settings or {})
+    chosen, source = find(source, layout, prefix)
+    values = settle(chosen, source, {**(settings or {}), **given})
     try:
         return _assemble(source, chosen, values, strict)
     except KeyError as missing:
@@ -90,7 +108,8 @@ def _of_a_run(path: Path) -> bool:
 def _assemble(source: Source, layout: Layout, values: dict[str, Any], strict: bool) -> Loaded:
     tree = layout.recipe(source.weights, values)
     converted = convert(source.weights, layout.rules(source.weights, values))
-    report = Report(layout.NAME, converted.used, converted.unneeded, converted.altered, {}, values, converted.unexpected)
+    report = Report(layout.NAME, converted.used, converted.unneeded, converted.altered, {}, values, prefix=source.prefix)
+    report.unexpected = _unexpected(converted, report, source)
     report.unneeded.update(dict.fromkeys(source.extras, "state of the training run, not weights"))
     extras = {key.removeprefix(EXTRA): converted.state.pop(key).clone() for key in list(converted.state) if key.startswith(EXTRA)}
     kept = {key: tensor.clone() for key, tensor in converted.kept.items()}  # nothing stays a view of the file
@@ -104,6 +123,22 @@ def _assemble(source: Source, layout: Layout, values: dict[str, Any], strict: bo
         model = build_model(tree)  # what the file does not hold has to be drawn
     _fill(model, converted, source)
     return Loaded(model.eval(), report, layout.NAME, tree, extras=extras, kept=kept)
+
+
+def _unexpected(converted: Converted, report: Report, source: Source) -> list[str]:
+    """Keys that have no place and may be weights; those beside the weights are sorted into what is not needed."""
+    left = []
+    used = {key.partition(".")[0] for key in converted.used}
+    for key in converted.unexpected:
+        front = key.partition(".")[0]
+        why = (
+            BESIDE if key in source.beside or (front in source.groups and front not in used) else aside(key, source.weights[key])
+        )
+        if why:
+            report.unneeded[key] = why
+        else:
+            left.append(key)
+    return left
 
 
 def _compare(planned: Mapping[str, Tensor], converted: Converted, report: Report, untrained: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ class Report:
     """``used``: keys of the file that went into the model. ``unneeded``: keys known not to be needed, with the reason.
     ``altered``: keys whose numbers were changed, with what was done. ``untrained``: parameters of the model that the file does
     not hold and that keep their fresh values, with the reason.
+    ``prefix``: what was taken off the keys.
     ``settings``: what no tensor tells (heads, eps, mask ratio, ...) with the value taken. ``unexpected`` and ``missing`` are
     empty unless loading was told not to be strict."""
 
@@ -22,9 +23,11 @@ class Report:
     settings: dict[str, Any] = field(default_factory=dict)
     unexpected: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    prefix: str = ""
 
     def __str__(self) -> str:
-        lines = [f"layout {self.layout}: {len(self.used)} keys used"]
+        off = f", {self.prefix} taken off them" if self.prefix else ""
+        lines = [f"layout {self.layout}: {len(self.used)} keys used{off}"]
         groups = (("not needed", self.unneeded), ("altered", self.altered), ("not in the file, fresh values", self.untrained))
         for title, keys in groups:
             for reason in dict.fromkeys(keys.values()):

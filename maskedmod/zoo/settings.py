@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from maskedmod.errors import UserError, unknown
+from maskedmod.sequences import vocabulary
 from maskedmod.zoo.files.source import Source
 from maskedmod.zoo.layouts import arguments
 from maskedmod.zoo.layouts.layout import Layout
 
 TOKENS = "tokens.txt"
 """A vocabulary beside the weights, a token a line, as converting writes it."""
+OF_READING = ("modality", "vocabulary", "special", "vocab", "tokenizer")
+"""Settings that are said or found and never taken from a run's own, which call other things so."""
 
 
 def settle(layout: Layout, source: Source, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,23 +22,40 @@ def settle(layout: Layout, source: Source, given: Mapping[str, Any]) -> dict[str
     the tensors; a tokenizer or vocabulary is looked for beside the weights."""
     for name in given:
         if name not in layout.SETTINGS:
+            if name in OF_READING:
+                raise UserError(f"{name}= is for models of sequences; layout {layout.NAME} is none")
             raise unknown("setting", name, layout.SETTINGS, f"of layout {layout.NAME}")
     arguments.check(layout, source)
     values: dict[str, Any] = {}
     for name, default in layout.SETTINGS.items():
         if name in given:
             values[name] = given[name]
+        elif name in OF_READING:
+            values[name] = default
         elif layout.CONFIG.get(name) in source.config:
             values[name] = source.config[layout.CONFIG[name]]
         elif layout.CONFIG.get(name) in source.args:
             values[name] = source.args[layout.CONFIG[name]]
         else:
             values[name] = source.args.get(name, default)
-    if values.get("vocab", "") is None and values.get("tokenizer") is None and (beside := source.path.parent / TOKENS).is_file():
-        values["vocab"] = str(beside)
-    if values.get("tokenizer", "") is None:
-        values["tokenizer"] = str(source.path.parent)
+    if "vocabulary" in values:
+        _find_vocabulary(values, layout, source)
     return values
+
+
+def _find_vocabulary(values: dict[str, Any], layout: Layout, source: Source) -> None:
+    """The vocabulary beside the weights or one folder up, unless it was named (``vocab`` and ``tokenizer`` are older names), and the
+    special tokens that lie with it."""
+    for older in ("vocab", "tokenizer"):
+        if values.get(older) is not None and values["vocabulary"] is None:
+            values["vocabulary"] = values[older]
+    if values["vocabulary"] is None:
+        rows = getattr(layout, "ids", lambda weights: None)(source.weights)
+        found = vocabulary.find(source.path, rows)
+        values["vocabulary"] = None if found is None else str(found)
+    if values["special"] is None and values["vocabulary"] is not None:
+        file = vocabulary.file_of(values["vocabulary"])
+        values["special"] = vocabulary.told(file.parent, vocabulary.read_tokens(file)) or None
 
 
 def heads_of(width: int, head_width: int = 64) -> int:

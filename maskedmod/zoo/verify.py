@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,10 @@ class Comparison:
         return "\n".join([*rows, *(f"note: {note}" for note in self.notes), end])
 
 
-def verify(checkpoint: str, against: str | None = None) -> Comparison:
+def verify(checkpoint: str, against: str | None = None, how: Mapping[str, Any] | None = None) -> Comparison:
     """Run a checkpoint in ours and in the original implementation. ``against``: transformers, timm or fair-esm; None: the one
-    whose layout the checkpoint has. UserError where the original is not installed or does not have such a model."""
-    loaded = load(checkpoint)
+    whose layout the checkpoint has. ``how`` it is read: see ``load``. UserError where the original is not installed or does not have such a model."""
+    loaded = load(checkpoint, **(how or {}))
     place = names.located(checkpoint) if names.is_name(checkpoint) else Path(checkpoint)
     return compare(loaded, place, against)
 

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from maskedmod.core.alphabet import Alphabet
 from maskedmod.core.context import Context
-from maskedmod.core.modality import BadSample, Grouping, Modality, Panel, Record, altered, written
+from maskedmod.core.modality import BadSample, Grouping, Modality, Panel, Record, written
 from maskedmod.core.spec import Spec
 from maskedmod.core.tokens import Tokens
 from maskedmod.layers.ids import IdEmbedding
 from maskedmod.sequences.packing import pack, unpack
+from maskedmod.sequences.strange import count_unknown
 from maskedmod.sequences.subword import Subword, read_subword
 
 from . import chemistry, vocabulary
@@ -33,8 +34,11 @@ class Molecule(Modality):
 
     ``tokenizer``: ``atoms``, the pattern of MolFormer (Ross et al. 2022), with a fixed vocabulary that writes any bracket atom,
     a rare one in its parts; ``characters`` (SMILES-BERT, Wang et al. 2019); or a trained one, the path of a ``tokenizer.json`` or
-    of a Hugging Face folder, which a run keeps a copy of. ``vocab``: file with the tokens of the first two, one a line.
-    ``unknown``: what is no token is an ``error`` (a bad sample that names it) or becomes ``unk``, which is told.
+    of a Hugging Face folder, which a run keeps a copy of. ``vocab``: file with the tokens of the first two, one a line (also a
+    ``dict.txt``, ``vocab.json``). ``special``: its special tokens whose names do not tell, by role (start, end, pad, mask, unk;
+    null: none). ``vocab_size``: ids that it is filled up to with unused ones.
+    ``unknown``: what is no token is an ``error`` (a bad sample that names it) or becomes ``unk``, which is counted and told, and
+    refused where it is more than half. Reactions, ``A.B>>C``, are read where the vocabulary has ``>>`` or ``>``.
     ``check``: strings that RDKit cannot read are bad samples; False believes every string.
     ``canonical``: write every molecule in RDKit's canonical form. ``randomise``: share of the training samples that are written
     from another atom on, drawn anew in every epoch; validation is never randomised.
@@ -53,6 +57,8 @@ class Molecule(Modality):
         canonical: bool = False,
         randomise: float = 0.0,
         max_length: int | None = None,
+        special: dict[str, str | None] | None = None,
+        vocab_size: int | None = None,
     ) -> None:
         super().__init__()
         if not 0.0 <= randomise <= 1.0:
@@ -61,6 +67,7 @@ class Molecule(Modality):
             raise ValueError(f"modality.unknown={unknown!r}: accepted are error, unk")
         self.tokenizer, self.vocab, self.unknown, self.check = tokenizer, vocab, unknown, check
         self.canonical, self.randomise, self.max_length = canonical, randomise, max_length
+        self.special, self.vocab_size = special, vocab_size
         self._subword: Subword | None = None
 
     @property
@@ -77,6 +84,8 @@ class Molecule(Modality):
                 raise BadSample("has no atom")
         seed = record.extra.get("seed")
         molecule = chemistry.parse(smiles) if self.check or self.canonical or self.randomise else None
+        if ">" in smiles and (self.canonical or self.randomise):
+            raise BadSample("is a reaction, which canonical and randomise would write as one molecule: they must be off")
         if self.canonical:
             smiles = chemistry.canonical(molecule)
         if seed is not None and not record.extra.get("held_out") and _share(seed) < self.randomise:
@@ -92,16 +101,18 @@ class Molecule(Modality):
         if (subword := self._trained()) is not None:
             ids = subword.ids(smiles)
             strange = ["?"] * (0 if alphabet.unk is None else ids.count(alphabet.unk))
+            total = len(ids) - sum(end is not None for end in (alphabet.cls, alphabet.eos))
             if not strange and subword.decode(ids) != smiles:
                 raise BadSample(f"{smiles!r}: the tokenizer {self.tokenizer} drops characters of it")
         else:
             cut = cut_characters if self.tokenizer == "characters" else cut_atoms
             pieces, strange = cut(smiles, alphabet)
-            ids = [] if strange and self.unknown == "error" else alphabet.encode(pieces)
-        if strange and self.unknown == "error":
+            total = len(pieces)
+            bad = bool(strange) and (self.unknown == "error" or alphabet.unk is None)
+            ids = [] if bad else alphabet.encode(pieces)
+        if strange and (self.unknown == "error" or alphabet.unk is None):
             raise BadSample(f"{smiles!r} has {', '.join(sorted(set(strange)))}, no token of the vocabulary")
-        if strange:
-            altered(f"{len(strange)} pieces of a SMILES are unknown")
+        count_unknown(len(strange), total, "is this a SMILES string, and the vocabulary of this model?")
         return ids
 
     def token_lengths(self, lengths: Tensor) -> Tensor:
@@ -186,7 +197,9 @@ class Molecule(Modality):
             return subword.alphabet
         if self.vocab is not None:
             kept = self.statistics.get("vocab")
-            return vocabulary.of(kept, "the run's vocabulary") if kept else vocabulary.from_file(self.vocab)
+            if kept:
+                return vocabulary.of(kept, "the run's vocabulary", self.special)
+            return vocabulary.from_file(self.vocab, self.special, self.vocab_size)
         return vocabulary.characters() if self.tokenizer == "characters" else vocabulary.atoms()
 
     def _trained(self) -> Subword | None:
@@ -195,7 +208,9 @@ class Molecule(Modality):
             return None
         if self._subword is None:
             kept = self.statistics.get("tokenizer")
-            self._subword = Subword(kept, None, "the run's tokenizer") if kept else read_subword(Path(self.tokenizer))
+            path = Path(self.tokenizer)
+            rows, named = self.vocab_size, self.special
+            self._subword = Subword(kept, rows, "the run's tokenizer", named) if kept else read_subword(path, rows, named)
         return self._subword
 
 

@@ -13,8 +13,17 @@ from maskedmod.errors import one_line
 from maskedmod.support.compat import require
 
 
+def joined(smiles: str) -> str:
+    """A reaction ``A.B>C>D`` as one string of all its molecules, atoms in their order; a molecule stays as it is."""
+    return ".".join(part for part in smiles.split(">") if part) if smiles.count(">") == 2 else smiles
+
+
 def parse(smiles: str) -> Any:
-    """The molecule, explicit hydrogens removed as RDKit does. BadSample says why there is none."""
+    """The molecule, explicit hydrogens removed as RDKit does; of a reaction all its molecules. BadSample says why there is none."""
+    if ">" in smiles:
+        if smiles.count(">") != 2:
+            raise BadSample(f"{_short(smiles)!r} has {smiles.count('>')} arrows; a reaction is written A.B>>C or A>B>C")
+        smiles = joined(smiles)
     chem, base = require("rdkit.Chem", "molecule"), require("rdkit.rdBase", "molecule")
     with base.BlockLogs():
         molecule = chem.MolFromSmiles(smiles, sanitize=False)

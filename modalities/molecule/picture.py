@@ -11,18 +11,20 @@ from PIL import Image, ImageDraw
 
 from maskedmod.support.compat import require
 
+from .chemistry import joined
+
 SIZE = (360, 280)
 MARK = (0.72, 0.72, 0.72)
 
 
 def formula(smiles: str, marked: Sequence[int] = (), size: tuple[int, int] = SIZE) -> np.ndarray[Any, Any]:
-    """uint8 ``[H, W, 3]``: the molecule with the atoms numbered in ``marked`` on grey discs; the string itself, with a note, when
+    """uint8 ``[H, W, 3]``: the molecule (of a reaction, all of them) with the atoms numbered in ``marked`` on grey discs; the string itself, with a note, when
     RDKit cannot read it (what a model predicts need not be a molecule)."""
     chem, base = require("rdkit.Chem", "molecule"), require("rdkit.rdBase", "molecule")
     options = chem.SmilesParserParams()
     options.removeHs, options.sanitize = False, False
     with base.BlockLogs():
-        molecule = chem.MolFromSmiles(smiles, options)
+        molecule = chem.MolFromSmiles(joined(smiles), options)
         if molecule is None or molecule.GetNumAtoms() == 0:
             return _written(smiles, size)
         try:

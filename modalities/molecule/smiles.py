@@ -8,8 +8,9 @@ from maskedmod.core.alphabet import Alphabet
 
 from .vocabulary import SYMBOLS
 
-ATOMS = re.compile(r"\[[^\]]+]|Br?|Cl?|N|O|S|P|F|I|b|c|n|o|s|p|\(|\)|\.|=|#|-|\+|\\|/|:|~|@|\?|>|\*|\$|%[0-9]{2}|[0-9]")
-"""MolFormer's pattern (Ross et al. 2022; after Schwaller et al. 2018): a bracket atom is one token."""
+ATOMS = re.compile(r"\[[^\]]+]|Br?|Cl?|N|O|S|P|F|I|b|c|n|o|s|p|\(|\)|\.|=|#|-|\+|\\|/|:|~|@|\?|>>?|\*|\$|%[0-9]{2}|[0-9]")
+"""MolFormer's pattern (Ross et al. 2022; after Schwaller et al. 2018): a bracket atom is one token, and so is the arrow of a
+reaction where the vocabulary has it."""
 
 INSIDE = re.compile(rf"\[|]|@@|@|{'|'.join(sorted(SYMBOLS, key=len, reverse=True))}|[0-9]|\+|-|:|\*")
 """Parts of a bracket atom: isotope digits, symbol, chirality, hydrogens, charge, atom class."""
@@ -20,10 +21,15 @@ ORGANIC = frozenset({"B", "C", "N", "O", "P", "S", "F", "Cl", "Br", "I", "b", "c
 
 def cut_atoms(smiles: str, alphabet: Alphabet) -> tuple[list[str], list[str]]:
     """-> tokens, and those among them that the alphabet does not have: characters that no part of the pattern matches. A bracket
-    atom that is no token of the alphabet is cut into its parts."""
+    atom that is no token of the alphabet is cut into its parts, where the alphabet has such."""
     pieces: list[str] = []
     for piece in _matched(smiles, ATOMS):
-        pieces += _matched(piece, INSIDE) if piece[0] == "[" and piece not in alphabet.index else [piece]
+        if piece in alphabet.index:
+            pieces.append(piece)
+        elif piece == ">>":
+            pieces += ">>"
+        else:
+            pieces += _matched(piece, INSIDE) if piece[0] == "[" and "[" in alphabet.index else [piece]
     return pieces, [piece for piece in pieces if piece not in alphabet.index]
 
 

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from maskedmod.core.alphabet import Alphabet
-from maskedmod.errors import UserError
+from maskedmod.sequences import vocabulary
 
 _ELEMENTS = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb Mo Tc "
@@ -22,13 +22,6 @@ SYMBOLS = (*ELEMENTS, "b", "c", "n", "o", "p", "s", "se", "as", "te", "si")
 SPECIAL = ("<pad>", "<cls>", "<eos>", "<mask>", "<unk>")
 _BARE = "C c N n O o S s P p F Cl Br I B b ( ) . = # - + \\ / : ~ @ ? > * $ 0 1 2 3 4 5 6 7 8 9"
 _ISOTOPES = "2H 3H 11C 13C 14C 11CH3 13CH3 14CH3 14CH2 15N 17O 18O 18F 32P 35S 123I 125I 131I 99Tc 99Tc+4"
-_ROLES = {
-    "start": ("<cls>", "<bos>", "<s>", "[CLS]"),
-    "end": ("<eos>", "</s>", "[SEP]"),
-    "pad": ("<pad>", "[PAD]"),
-    "mask": ("<mask>", "[MASK]"),
-    "unk": ("<unk>", "[UNK]"),
-}
 
 
 @cache
@@ -53,26 +46,17 @@ def characters() -> Alphabet:
     return _alphabet(tokens)
 
 
-def from_file(path: str | Path) -> Alphabet:
-    """One token a line, ids in their order; special tokens by the names that they usually have. UserError without a mask token,
-    and for a line that is empty or stands there twice."""
-    try:
-        tokens = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"modality.vocab={path} cannot be read: {error}") from None
-    return of(tokens, f"modality.vocab={path}")
+def from_file(path: str | Path, special: vocabulary.Special | None = None, rows: int | None = None) -> Alphabet:
+    """Ids in the order of the file (see ``sequences.vocabulary``); special tokens as ``special`` says, else by the names that they
+    usually have. UserError without a mask token, and for a line that is empty or stands there twice."""
+    return of(vocabulary.read_tokens(path, rows), f"modality.vocab={path}", special)
 
 
-def of(tokens: list[str], where: str) -> Alphabet:
+def of(tokens: list[str], where: str, special: vocabulary.Special | None = None) -> Alphabet:
     """The alphabet of a list of tokens; ``where`` names it in errors."""
-    if not any(name in tokens for name in _ROLES["mask"]) or "" in tokens:
-        what = "has an empty line" if "" in tokens else "has no mask token"
-        raise UserError(f"{where} {what}; expected one token a line, {' or '.join(_ROLES['mask'])} among them")
-    return _alphabet(tokens)
+    return vocabulary.alphabet(tokens, special, where)
 
 
 def _alphabet(tokens: Iterable[str]) -> Alphabet:
     """Special tokens are those with a name that such tokens usually have."""
-    tokens = tuple(tokens)
-    start, end, pad, mask, unk = (next((name for name in names if name in tokens), None) for names in _ROLES.values())
-    return Alphabet.named(tokens, start=start, end=end, pad=pad, mask=mask, unk=unk)
+    return vocabulary.alphabet(tuple(tokens))

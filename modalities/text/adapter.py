@@ -18,20 +18,22 @@ from maskedmod.core.tokens import Tokens
 from maskedmod.errors import UserError
 from maskedmod.layers.ids import IdEmbedding
 from maskedmod.sequences.packing import cut, pack, unpack
+from maskedmod.sequences.strange import count_unknown
 from maskedmod.sequences.subword import Subword, read_subword, train_subword
 
 TRAINED = ("wordpiece", "byte_bpe")
 
-Sample = tuple[str, int | None]
-"""A text, and the seed of its cut in training."""
+Sample = tuple[Any, ...]
+"""A text, the seed of its cut in training, and where they are known already its ids with a mark of the tokenizer they are of."""
 
 
 class Text(Modality):
     """Plain text as packed sequences of word pieces.
 
     ``tokenizer``: ``wordpiece`` (BERT, Devlin et al. 2019) or ``byte_bpe`` (RoBERTa, Liu et al. 2019) is trained on at most
-    20,000 samples of the training data, drawn at random, and kept with the run; or the path of a ``tokenizer.json`` or of a
-    Hugging Face folder, of which a run keeps a copy.
+    20,000 samples of the training data, drawn at random, and kept with the run; or the path of a ``tokenizer.json``, of a
+    Hugging Face folder or of a vocabulary (``vocab.txt``, ``dict.txt`` of fairseq), of which a run keeps a copy.
+    ``special``: special tokens whose names do not tell what they are, by role (start, end, pad, mask, unk; null: none).
     ``vocab_size``: number of ids; those that the data do not fill stay unused, as in BERT's own vocabulary.
     ``lower``: lower case, without accents (a trained tokenizer only). ``max_length``: tokens that the model sees at once, ends
     counted: training cuts longer texts at random, anew in every epoch; otherwise the first tokens are used, and it is told.
@@ -42,11 +44,20 @@ class Text(Modality):
     too_long: ClassVar[str] = "training sees a random part of longer ones, anew every epoch"
     measured_on: ClassVar[int] = 20_000
 
-    def __init__(self, tokenizer: str = "wordpiece", vocab_size: int = 30522, lower: bool = True, max_length: int = 512) -> None:
+    def __init__(
+        self,
+        tokenizer: str = "wordpiece",
+        vocab_size: int = 30522,
+        lower: bool = True,
+        max_length: int = 512,
+        special: dict[str, str | None] | None = None,
+    ) -> None:
         super().__init__()
-        if vocab_size < 300 or max_length < 3:
-            raise UserError(f"modality: vocab_size={vocab_size}, max_length={max_length}; expected at least 300 and 3")
+        least = 300 if tokenizer in TRAINED else 2
+        if vocab_size < least or max_length < 3:
+            raise UserError(f"modality: vocab_size={vocab_size}, max_length={max_length}; expected at least {least} and 3")
         self.tokenizer, self.vocab_size, self.lower, self.max_length = tokenizer, vocab_size, lower, max_length
+        self.special = special
         self._subword: Subword | None = None
 
     @property
@@ -57,15 +68,18 @@ class Text(Modality):
         """A string, or UTF-8 bytes -> the string, and the seed that cuts it in training. BadSample when there is nothing."""
         data = written(record.data, "text")
         seed = record.extra.get("seed")
-        if seed is None and self._trained and len(data) + 2 > self.max_length:
-            count = len(self.subword.ids(data))
-            if count > self.max_length:
-                altered(f"text of {count} tokens cut to its first {self.max_length}")
-        return data, seed
+        if not self._trained:
+            return data, seed
+        ids = self.encode(data)
+        if seed is None and len(ids) > self.max_length:
+            altered(f"text of {len(ids)} tokens cut to its first {self.max_length}")
+        return data, seed, ids, hash(self.subword.text)
 
     def encode(self, text: str) -> list[int]:
-        """Ids between those of the ends, however many."""
-        return self.subword.ids(text)
+        """Ids between those of the ends, however many. Unknown ones are told; more than half are a BadSample."""
+        ids = self.subword.ids(text)
+        count_unknown(*self.subword.unknown(ids), "is this text in the language of the tokenizer? vocabulary= names another")
+        return ids
 
     def token_lengths(self, lengths: Tensor) -> Tensor:
         """No more pieces than letters (of English, about a quarter), up to ``max_length``."""
@@ -74,8 +88,9 @@ class Text(Modality):
     def collate(self, samples: Sequence[Sample]) -> dict[str, Any]:
         """See ``maskedmod.sequences.packing.pack``."""
         rows = []
-        for text, seed in samples:
-            ids = np.array(self.subword.ids(text), np.int64)
+        for text, seed, *known in samples:
+            fresh = not known or known[1] != hash(self.subword.text)
+            ids = np.array(self.subword.ids(text) if fresh else known[0], np.int64)
             inner = ids[self._first : len(ids) - self._last]
             most = self.max_length - self._first - self._last
             part = cut(len(inner), most, seed) if seed is not None else slice(0, most)
@@ -124,9 +139,9 @@ class Text(Modality):
     def measure(self, samples: Sequence[Sample]) -> dict[str, Any]:
         """The tokenizer, trained on the samples or copied from its file, as text."""
         if self.tokenizer not in TRAINED:
-            return {"tokenizer": read_subword(Path(self.tokenizer), self.vocab_size).text}
+            return {"tokenizer": read_subword(Path(self.tokenizer), self.vocab_size, self.special).text}
         kind = "wordpiece" if self.tokenizer == "wordpiece" else "byte_bpe"
-        made = train_subword((text for text, _ in samples), kind, self.vocab_size, self.lower)  # type: ignore[arg-type]
+        made = train_subword((text for text, *_ in samples), kind, self.vocab_size, self.lower)  # type: ignore[arg-type]
         return {"tokenizer": made.text, "texts": len(samples)}
 
     @property
@@ -137,9 +152,9 @@ class Text(Modality):
             if not self._trained:
                 raise UserError(f"modality.tokenizer={self.tokenizer} has not been trained yet: train, or give its path")
             if kept is not None:
-                self._subword = Subword(kept, self.vocab_size, "the run's tokenizer")
+                self._subword = Subword(kept, self.vocab_size, "the run's tokenizer", self.special)
             else:
-                self._subword = read_subword(Path(self.tokenizer), self.vocab_size)
+                self._subword = read_subword(Path(self.tokenizer), self.vocab_size, self.special)
         return self._subword
 
     @property

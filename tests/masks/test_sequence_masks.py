@@ -148,7 +148,7 @@ def test_a_span_shares_its_fate() -> None:
         (lambda: Span(SPEC, length=2.5, lengths="fixed"), "whole number"),
         (lambda: Random(SPEC, 0.1, corrupt=Corruption(draw=(4, 40))), "ids are 0 to 32"),
         (lambda: Random(Spec(values=3, axes=1), 0.1, corrupt=Corruption(draw="vocab")), "modality of ids"),
-        (lambda: Random(SPEC, 0.1, bernoulli=True, least=1), "mask.least"),
+        (lambda: Random(SPEC, 0.1, bernoulli=True, least=-1), "mask.least"),
     ],
 )
 def test_settings_that_make_no_sense(make: Any, named: str) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from maskedmod.errors import UserError, one_line
 from maskedmod.support.sizes import amount
 from maskedmod.zoo.files import plain_pickle
+from maskedmod.zoo.files.contents import DEEP, MAIN
 from maskedmod.zoo.files.mapped import Mapped, strided
 from maskedmod.zoo.files.plain_pickle import Declared, Storage
 
@@ -60,12 +61,15 @@ def _what(head: bytes) -> str:
     return f"{DAMAGED} (it begins with {head[:4].hex()})"
 
 
-def _with_tensors(path: Path, name: Any, value: Any, flat: Flat) -> Any:
-    """A tensor, or a dict of nothing but tensors; everything else stays as declared, and takes no memory."""
+def _with_tensors(path: Path, name: Any, value: Any, flat: Flat, depth: int = 0) -> Any:
+    """A tensor, or a dict that has some, with those of dicts in it where it is the dict of the weights; everything else stays as
+    declared, and takes no memory."""
     if isinstance(value, Declared):
         return _tensor(path, str(name), value, flat)
-    if isinstance(value, Mapping) and value and all(isinstance(x, Declared) for x in value.values()):
-        return {str(key): _tensor(path, str(key), x, flat) for key, x in value.items()}
+    if not isinstance(value, Mapping) or depth >= DEEP:
+        return value
+    if (depth or name in MAIN) or any(isinstance(x, Declared) for x in value.values()):
+        return {str(key): _with_tensors(path, key, x, flat, depth + 1) for key, x in value.items()}
     return value
 
 

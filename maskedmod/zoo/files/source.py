@@ -15,17 +15,17 @@ from maskedmod.support import strict_json
 from maskedmod.zoo.checkpoints import WEIGHT_FILES, entries
 from maskedmod.zoo.files import pytorch as torch_file
 from maskedmod.zoo.files import safetensors as safetensors_file
+from maskedmod.zoo.files.contents import WRAPPERS, Contents, divided
 from maskedmod.zoo.files.mapped import Mapped
 from maskedmod.zoo.files.shells import plain
-
-_MAIN = ("model", "state_dict", "module")
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a file holds. ``weights`` by key, with the prefix ``module.`` of wrapped models removed; a dict of tensors called
-    ``model`` or ``state_dict`` gives plain keys, any other one (``encoder``, ``model_ema``) gives keys ``name.key``.
-    ``args``: the settings of the run that wrote it. ``config``: ``config.json`` and ``preprocessor_config.json`` beside it.
+    """What a file holds. ``weights`` by key, with what wrapped models put into keys removed (``module.``, ``_orig_mod.``, named in
+    ``prefix``); a dict of tensors called ``model`` or ``state_dict`` gives plain keys, any other one (``encoder``,
+    ``model_ema``) gives keys ``name.key``. ``beside``: keys of tensors that stand beside the weights,
+    ``groups``: names of dicts of tensors that may, see ``contents``. ``args``: the settings of the run that wrote it. ``config``: ``config.json`` and ``preprocessor_config.json`` beside it.
     ``extras``: names of everything else (optimiser state, epoch), which is not needed. ``files``: what the tensors are views of;
     they take no memory until they are read, and stay good when the file is replaced, but not when it is written over."""
 
@@ -35,6 +35,9 @@ class Source:
     config: dict[str, Any] = field(default_factory=dict)
     extras: tuple[str, ...] = ()
     files: tuple[Mapped, ...] = ()
+    beside: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    prefix: str = ""
 
     def release(self) -> None:
         """Let go of the memory of tensors that were read; they can be read again."""
@@ -56,12 +59,14 @@ def read(path: str | Path) -> Source:
         raise UserError(f"{path}: no such file or folder{_meant(path)}")
     files: list[Mapped] = []
     content = _sharded(path, files) if path.suffix == ".json" else _content(path, files)
-    weights, extras = _flatten(path, content)
+    inside = _divided(path, content)
+    weights = inside.weights
     if path.suffix == ".pt" and (beside := path.with_name(f"{path.stem}-contact-regression.pt")).is_file():
         weights.update(
-            _flatten(beside, _content(beside, files))[0]
+            _divided(beside, _content(beside, files)).weights
         )  # fair-esm keeps its regression of contacts in a file of its own
-    return Source(path, weights, _args(content), _config(path), extras, tuple(files))
+    told = (tuple(inside.extras), tuple(files), frozenset(inside.beside), frozenset(inside.groups), "".join(inside.wrappers))
+    return Source(path, weights, _args(content), _config(path), *told)
 
 
 def _content(path: Path, files: list[Mapped]) -> dict[str, Any]:
@@ -97,8 +102,8 @@ def _sharded(index: Path, files: list[Mapped]) -> dict[str, Any]:
             raise UserError(f"{index} names {name}, which is an index and not weights")
         if part.name != name or not part.is_file():
             raise UserError(f"{index} names {name}, which is not beside it")
-        found, _ = _flatten(part, _content(part, files))
-        lost = sorted(key for key, place in places.items() if place == name and key.removeprefix("module.") not in found)
+        found = _divided(part, _content(part, files)).weights
+        lost = sorted(key for key, place in places.items() if place == name and WRAPPERS.sub("", key) not in found)
         if lost:
             raise UserError(f"{index}: {lost[0]} should be in {name} and is not there ({len(lost)} such keys)")
         if twice := sorted(found.keys() & content.keys()):
@@ -114,20 +119,11 @@ def _meant(path: Path) -> str:
     return nearest(str(path), entries()) if not path.suffix else ""
 
 
-def _flatten(path: Path, content: Mapping[str, Any]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    weights: dict[str, Tensor] = {}
-    extras = []
-    for name, value in content.items():
-        if isinstance(value, Tensor):
-            weights[name.removeprefix("module.")] = value
-        elif isinstance(value, Mapping) and value and all(isinstance(x, Tensor) for x in value.values()):
-            prefix = "" if name in _MAIN else f"{name}."
-            weights.update({prefix + key.removeprefix("module."): x for key, x in value.items()})
-        elif name not in ("args", "cfg"):
-            extras.append(str(name))
-    if not weights:
-        raise UserError(f"{path}: holds no tensors (found {', '.join(extras) or 'nothing'})")
-    return weights, tuple(extras)
+def _divided(path: Path, content: Mapping[str, Any]) -> Contents:
+    found = divided(content)
+    if not found.weights:
+        raise UserError(f"{path}: holds no tensors (found {', '.join(found.extras) or 'nothing'})")
+    return found
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def test_unknown_characters_are_named_or_told() -> None:
         Molecule(check=False).read(Record("C!C", "x"))
     with changes() as heard:
         ids, _ = Molecule(check=False, unknown="unk").read(Record("C!C", "x"))
-    assert heard == ["1 pieces of a SMILES are unknown"] and ids.tolist().count(atoms().unk) == 1
+    assert heard == ["1 of 3 tokens are not in the vocabulary"] and ids.tolist().count(atoms().unk) == 1
 
 
 def test_long_molecules_are_not_cut() -> None:

@@ -105,7 +105,7 @@ def test_a_training_seed_cuts_and_none_does_not() -> None:
 
 def test_hiding_a_pair_leaves_its_structure() -> None:
     pairs = alphabet("saprot")
-    embedding = PairEmbedding(len(pairs), 4, pairs.mask)
+    embedding = PairEmbedding(pairs, 4)
     ids = torch.tensor([pairs.index[token] for token in ("<cls>", "Md", "##", "Yc", "Ap")])
     hidden = torch.tensor([True, True, True, False, True])
     assert [pairs.tokens[i] for i in embedding.hide(ids, hidden)] == ["<mask>", "#d", "##", "Yc", "#p"]

@@ -12,12 +12,12 @@ from torch import Tensor
 from maskedmod.errors import UserError
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
+from maskedmod.zoo.layouts.sequence import letters
 from maskedmod.zoo.layouts.sequence.parts import TIED
 from maskedmod.zoo.mapping import HEAD, Rule
 
 CONTACT = "extra.contact"
 """Where the regression of contacts goes: no part of the model, but of what was loaded."""
-ALPHABETS = {33: "esm", 446: "saprot"}
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,6 @@ def recipe(names: Names, weights: Weights, settings: Tree) -> Tree:
     """The tree of an ESM model, sizes from its tensors. UserError when they are not of one ESM model."""
     table = parts.tensor(weights, names.pattern(names.table))
     vocab, width = table.shape
-    if vocab not in ALPHABETS:
-        raise UserError(f"{vocab} ids: known protein alphabets have {' or '.join(map(str, ALPHABETS))}")
     _tied(names, weights, table)
     frequencies = _frequencies(names, weights)
     fc1 = names.pattern(f"{names.blocks}.{next(theirs for theirs, ours in names.block.items() if ours == 'mlp.fc1')}.weight")
@@ -126,15 +124,16 @@ def recipe(names: Names, weights: Weights, settings: Tree) -> Tree:
         "eps": settings["eps"],
         "init": "trunc_normal",
     }
-    modality: Tree = {"alphabet": ALPHABETS[vocab]}
+    longest = None
     if learned:
-        rows = parts.tensor(weights, names.pattern(names.positions)).shape[0]
-        encoder |= {"max_length": rows - 2, "position_offset": 2}
-        residues = rows - 4  # cls and eos stand beside them
-        modality |= {"max_length": residues, "overlap": min(256, residues // 2)}
+        offset = settings["pad"] + 1
+        longest = parts.tensor(weights, names.pattern(names.positions)).shape[0] - offset
+        encoder |= {"max_length": longest, "position_offset": offset}
+    modality = letters.slot(settings, vocab, longest, "protein", letters.NAMED.get(vocab))
+    esm = modality.get("protein", {}).get("alphabet") == "esm"
     return {
-        "modality": {"protein": modality},
-        "mask": {"random": {"ratio": 0.15, "bernoulli": True, "corrupt": {"draw": [4, 23] if vocab == 33 else "batch"}}},
+        "modality": modality,
+        "mask": {"random": {"ratio": 0.15, "bernoulli": True, "corrupt": {"draw": [4, 23] if esm else "vocab"}}},
         "encoder": {"transformer": encoder},
         "target": {"token_ids": {}},
         "head": {"lm": {"eps": settings["eps"]}},

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.layouts.sequence import esm_names
+from maskedmod.zoo.layouts.sequence import esm_names, letters
 from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "fair_esm"
-SETTINGS: dict[str, Any] = {"heads": None, "token_dropout": True, "eps": 1e-5}
+SETTINGS: dict[str, Any] = {**letters.SETTINGS, "heads": None, "token_dropout": True, "eps": 1e-5, "pad": 1}
 CONFIG = {"heads": "encoder_attention_heads", "token_dropout": "token_dropout"}
 
 MASK = 32
@@ -49,6 +49,11 @@ def matches(weights: Weights) -> bool:
     return parts.has(weights, NAMES.pattern(NAMES.table)) and parts.has(weights, query)
 
 
+def ids(weights: Weights) -> int:
+    """Rows of the embedding."""
+    return len(parts.tensor(weights, NAMES.pattern(NAMES.table)))
+
+
 def recipe(weights: Weights, settings: Tree) -> Tree:
     return esm_names.recipe(NAMES, weights, settings)
 
@@ -58,14 +63,15 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
     learned = parts.has(weights, NAMES.pattern(NAMES.positions))
     if learned and settings["token_dropout"]:
         why = "the row of the mask token is set to zero, as the published code does when it reads this file"
-        table = Rule(table.pattern, table.to, without_mask, altered=why)
+        mask = letters.mask_of(settings, ids(weights), MASK)
+        table = Rule(table.pattern, table.to, lambda x: without_row(x, mask), altered=why)
     return esm_names.rules(NAMES, table)
 
 
-def without_mask(table: Tensor) -> Tensor:
+def without_row(table: Tensor, row: int) -> Tensor:
     """The embedding with a zero row for the mask token."""
     out = table.clone()
-    out[MASK] = 0.0
+    out[row] = 0.0
     return out
 
 

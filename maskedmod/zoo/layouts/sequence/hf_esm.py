@@ -8,16 +8,29 @@ from typing import Any
 from torch import Tensor
 
 from maskedmod.zoo.layouts.parts import Tree, Weights
-from maskedmod.zoo.layouts.sequence import esm_names
+from maskedmod.zoo.layouts.sequence import esm_names, letters
+from maskedmod.zoo.layouts.sequence.parts import refuse
 from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "hf_esm"
-SETTINGS: dict[str, Any] = {"heads": None, "token_dropout": True, "eps": 1e-5, "positions": None}
+SETTINGS: dict[str, Any] = {
+    **letters.SETTINGS, "heads": None, "token_dropout": True, "eps": 1e-5, "positions": None, "pad": 1, "activation": "gelu",
+    "is_decoder": False, "is_folding_model": False,
+}  # fmt: skip
+ACCEPTED: dict[str, tuple[Any, ...]] = {
+    "positions": ("rotary", "absolute", None), "activation": ("gelu",), "is_decoder": (False, None),
+    "is_folding_model": (False, None),
+}  # fmt: skip
+"""Options of the published code of which these values are built here."""
 CONFIG = {
     "heads": "num_attention_heads",
     "token_dropout": "token_dropout",
     "eps": "layer_norm_eps",
     "positions": "position_embedding_type",
+    "pad": "pad_token_id",
+    "activation": "hidden_act",
+    "is_decoder": "is_decoder",
+    "is_folding_model": "is_folding_model",
 }
 
 UNUSED = "position embeddings that a rotary model does not use"
@@ -57,7 +70,13 @@ def matches(weights: Weights) -> bool:
     return NAMES.table in weights and "esm.encoder.emb_layer_norm_after.weight" in weights
 
 
+def ids(weights: Weights) -> int:
+    """Rows of the embedding."""
+    return len(weights[NAMES.table])
+
+
 def recipe(weights: Weights, settings: Tree) -> Tree:
+    refuse(settings, ACCEPTED, NAME)
     return esm_names.recipe(NAMES, weights, settings)
 
 

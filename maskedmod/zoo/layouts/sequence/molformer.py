@@ -6,11 +6,12 @@ from typing import Any
 
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
+from maskedmod.zoo.layouts.sequence import letters
 from maskedmod.zoo.layouts.sequence import parts as sequence_parts
 from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "molformer"
-SETTINGS: dict[str, Any] = {"tokenizer": None, "vocab": None, "eps": None, "activation": "gelu"}
+SETTINGS: dict[str, Any] = {**letters.SETTINGS, "tokenizer": None, "vocab": None, "eps": None, "activation": "gelu"}
 CONFIG = {"eps": "layer_norm_eps", "activation": "hidden_act"}
 
 HF = r"(?:molformer\.)?"
@@ -41,16 +42,26 @@ def matches(weights: Weights) -> bool:
     return parts.has(weights, OMEGA) and parts.has(weights, WORDS)
 
 
+def ids(weights: Weights) -> int:
+    """Rows of the embedding."""
+    return len(parts.tensor(weights, WORDS))
+
+
 def recipe(weights: Weights, settings: Tree) -> Tree:
     head_width, features = parts.tensor(weights, OMEGA).shape
     width = parts.tensor(weights, WORDS).shape[1]
     official = "tok_emb.weight" in weights
     eps = settings["eps"] if settings["eps"] is not None else 1e-5 if official else 1e-12
-    values = {**settings, "eps": eps, "heads": width // head_width}
+    values = {
+        **settings,
+        "eps": eps,
+        "heads": width // head_width,
+        "activation": sequence_parts.activation(settings["activation"]),
+    }
     encoder = sequence_parts.encoder(weights, WORDS, FC1, values)
     encoder |= {"positions": "rotary", "random_features": features, "final_norm": True}
-    letters = {"tokenizer": settings["tokenizer"]} if settings["vocab"] is None else {"vocab": settings["vocab"]}
-    return sequence_parts.tree({"molecule": letters}, encoder, {"tied": False, "bias": False, "eps": eps})
+    slot = letters.slot(settings, ids(weights), None, "molecule")
+    return sequence_parts.tree(slot, encoder, {"tied": False, "bias": False, "eps": eps})
 
 
 def rules(weights: Weights, settings: Tree) -> list[Rule]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor
 
+from maskedmod.errors import UserError, unknown
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import Change, Rule
@@ -34,6 +38,28 @@ def post_norm_rules(at: str, to: str = "encoder.blocks") -> list[Rule]:
     for theirs, ours in names.items():
         rules += norm_rules(rf"{at}\.(\d+)\.{theirs}", rf"{to}.\1.{ours}")
     return rules
+
+
+ACTIVATIONS = {
+    "gelu": "gelu", "gelu_python": "gelu", "gelu_new": "gelu_tanh", "gelu_fast": "gelu_tanh", "gelu_accurate": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh", "gelu_tanh": "gelu_tanh", "quick_gelu": "quick_gelu", "relu": "relu",
+}  # fmt: skip
+"""What published code calls activations -> what they are called here."""
+
+
+def activation(name: Any) -> str:
+    """Our name of an activation. UserError for one that is not built."""
+    if name not in ACTIVATIONS:
+        raise unknown("activation", str(name), ACTIVATIONS)
+    return ACTIVATIONS[name]
+
+
+def refuse(settings: Tree, accepted: Mapping[str, tuple[Any, ...]], layout: str) -> None:
+    """UserError that names an option whose value changes the arithmetic to what is not built here."""
+    for name, values in accepted.items():
+        if settings[name] not in values:
+            usual = " or ".join(str(value) for value in values if value is not None)
+            raise UserError(f"{name}={settings[name]} is not read by layout {layout}, which has {usual or 'none'}")
 
 
 def with_segment(weights: Weights, key: str) -> Change:
