@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from maskedmod.core.alphabet import Alphabet
 from maskedmod.core.context import Context
-from maskedmod.core.modality import BadSample, Grouping, Modality, Panel, Record, written
+from maskedmod.core.modality import BadSample, Grouping, Modality, Panel, Record, altered, written
 from maskedmod.core.spec import Spec
 from maskedmod.core.tokens import Tokens
 from maskedmod.layers.ids import IdEmbedding
