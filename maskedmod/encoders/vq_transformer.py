@@ -24,7 +24,7 @@ from maskedmod.layers.quantised import TAPS, quantised
 class VqTransformer(Encoder):
     """Vector-quantised Vision Transformer (VQ-KD of BEiT v2, Peng et al. 2022, section 2.2). It sees all tokens.
 
-    ``depth``, ``width``, ``heads``, ``positions``, ``qkv_bias``, ``drop_path``, ``eps``, ``init``, ``rescale``: of
+    ``depth``, ``width``, ``heads``, ``positions``, ``qkv_bias``, ``mlp_ratio``, ``drop_path``, ``eps``, ``init``, ``rescale``: of
     ``transformer``. ``codes``: size of the
     vocabulary; ``code_width``: of its unit vectors, to which two linear maps with a tanh between them lead; ``decay``: of
     the vectors' moving average. Its features are the codes' vectors, whose gradient passes straight to the network's.
@@ -49,10 +49,12 @@ class VqTransformer(Encoder):
         eps: float = 1e-6,
         init: Init = "trunc_normal",
         rescale: bool = True,
+        mlp_ratio: float = 4.0,
     ) -> None:
         super().__init__()
         self.width = code_width
         how = {"positions": positions, "qkv_bias": qkv_bias, "eps": eps, "drop_path": drop_path, "init": init, "rescale": rescale}
+        how["mlp_ratio"] = mlp_ratio
         self.vit = Transformer(spec, embedding, depth, width, heads, "full", **how)  # type: ignore[arg-type]
         self.project = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, code_width))
         initialise(self.project, init, 0.02)

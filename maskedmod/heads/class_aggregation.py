@@ -26,7 +26,7 @@ LAST = "prefix.-1"
 class ClassAggregation(Head):
     """A few blocks over the last class token and the patches as they were after an earlier ``block``, then one map (BEiT v2, Peng
     et al. 2022, section 2.4). ``block``: its number from 0 (the paper's 9th is 8). ``depth`` blocks of the encoder's width with
-    ``heads``; ``mlp_ratio``, ``qkv_bias``, ``layer_scale`` and ``drop_path`` as in the encoder. ``relative``: biases of their
+    ``heads`` (null: as many as the encoder); ``mlp_ratio``, ``qkv_bias``, ``layer_scale`` and ``drop_path`` as in the encoder. ``relative``: biases of their
     attention, shared (the table that all blocks of the encoder share) or block (a table each). ``share``: name of the objective
     whose head's last map is used, with the encoder's last norm, in the place of ones of its own (the released code: main).
     Needs an encoder with a class token that sees mask tokens.
@@ -39,7 +39,7 @@ class ClassAggregation(Head):
         spec: Spec,
         block: int = 8,
         depth: int = 2,
-        heads: int = 12,
+        heads: int | None = 12,
         mlp_ratio: float = 4.0,
         qkv_bias: QkvBias = "all",
         relative: Literal["none", "shared", "block"] = "none",
@@ -51,9 +51,12 @@ class ClassAggregation(Head):
     ) -> None:
         super().__init__()
         self.taps = (f"block.{block}", LAST, *(("bias",) if relative == "shared" else ()))
-        settings = BlockSettings(spec.width, heads, mlp_ratio, qkv_bias, eps=eps, layer_scale=layer_scale)
+        if heads is None and relative == "block":
+            raise ValueError("class_aggregation.heads: a number, where every block has a table of its own")
+        self.heads = heads
+        settings = BlockSettings(spec.width, heads or 1, mlp_ratio, qkv_bias, eps=eps, layer_scale=layer_scale)
         self.blocks = nn.ModuleList(Block(settings, drop_path) for _ in range(depth))
-        self.relative = nn.ModuleList(RelativeBias(spec, heads) for _ in range(depth if relative == "block" else 0))
+        self.relative = nn.ModuleList(RelativeBias(spec, heads or 1) for _ in range(depth if relative == "block" else 0))
         self.share = share
         self.norm = None if share else nn.LayerNorm(spec.width, eps=eps)
         self.pred = None if share else nn.Linear(spec.width, spec.target)
@@ -61,7 +64,15 @@ class ClassAggregation(Head):
         initialise(self, init, 0.02)
 
     def bind(self, encoder: Encoder) -> None:
-        """Take the encoder's last norm when it is shared."""
+        """Take the encoder's number of heads and its last norm where they are shared."""
+        heads = getattr(encoder, "heads", self.heads)
+        if self.heads is None:
+            for block in self.blocks:
+                block.get_submodule("attn").heads = heads
+        elif "bias" in self.taps and self.heads != heads:
+            raise ValueError(
+                f"class_aggregation.heads={self.heads}: the shared biases are for the encoder's {heads}; set it to null"
+            )
         if self.share:
             self._shared = [encoder.get_submodule("norm")]
 

@@ -31,7 +31,8 @@ class MaeDecoder(Head):
     false decodes what the encoder made of them. ``positions``: sincos, learned, frozen or mlp (of coordinates); ``every_block``:
     they are added to the input of every block (Point-MAE), not for windows or packed tokens. ``embed``: a linear map comes
     first; false: only where ``width`` is not the encoder's. ``prompting``: encoded tokens stay as they are from block to block,
-    mask tokens alone are worked on (MILAN, Hou et al. 2022, section 3.2).
+    mask tokens alone are worked on (MILAN, Hou et al. 2022, section 3.2). ``classes``: number of class tokens of its own (0 or 1;
+    VQ-KD), not for windows or packed tokens. ``bottleneck``: linear, tanh, linear in the place of the last map (VQ-KD).
     """
 
     def __init__(
@@ -47,6 +48,8 @@ class MaeDecoder(Head):
         shift: tuple[int, int] = (2, 0),
         refill: bool = False,
         prompting: bool = False,
+        classes: int = 0,
+        bottleneck: bool = False,
         mlp_ratio: float = 4.0,
         qkv_bias: QkvBias = "all",
         eps: float = 1e-6,
@@ -74,7 +77,8 @@ class MaeDecoder(Head):
             shifts = [(0, 0) if i % 2 == 0 else (shift[0], shift[1]) for i in range(depth)]
             self.blocks = nn.ModuleList(WindowBlock(settings, size, s, r) for s, r in zip(shifts, rates, strict=True))
         self.norm = make_norm("layer", width, eps)
-        self.pred = Linear(width, spec.target)
+        last = Linear(width, spec.target)
+        self.pred = nn.Sequential(Linear(width, width), nn.Tanh(), last) if bottleneck else last
         initialise(self, init, init_std)
         if rescale and window is None:
             rescale_by_depth(self.blocks)
@@ -83,14 +87,17 @@ class MaeDecoder(Head):
             raise ValueError("mae_decoder.prompting is for an encoder that sees visible tokens, and without window")
         fills = spec.sees == "visible" or refill
         self.mask_token = nn.Parameter(torch.randn(width) * 0.02) if fills else None
+        if classes and self.windowed:
+            raise ValueError("mae_decoder.classes is not for shifted windows")
+        self.class_token = nn.Parameter(torch.randn(1, classes, width) * 0.02) if classes else None
 
     def forward(self, view: View, where: Where) -> Tensor:
         """-> ``[M, J, T, target]`` (packed ``[T, target]``)."""
         if where.index is None:
             raise ValueError("mae_decoder predicts tokens; use an mlp or linear head for region=pooled")
         if view.rows.layout.packed:
-            if self.every_block:
-                raise ValueError("mae_decoder.every_block is not for packed tokens")
+            if self.every_block or self.class_token is not None:
+                raise ValueError("mae_decoder.every_block and classes are not for packed tokens")
             return self.pred(self._packed(view)[where.index])
         if self.windowed:
             return self.pred(take(self._on_lattice(view), where.index))
@@ -109,10 +116,12 @@ class MaeDecoder(Head):
         latent, rows = view.student, view.rows
         pos = rows.pos if latent.index is None else take(rows.pos, latent.index)
         x, places = self._refilled(view, self.embed(latent.tokens)), self.positions(pos, rows.layout.grid)
-        if latent.prefix is None:
-            return x, places
-        x = torch.cat([self.embed(latent.prefix), x], dim=1)
-        return x, nn.functional.pad(places, (0, 0, latent.prefix.shape[1], 0))
+        n = x.shape[1]
+        if latent.prefix is not None:
+            x = torch.cat([self.embed(latent.prefix), x], dim=1)
+        if self.class_token is not None:
+            x = torch.cat([self.class_token.to(x.dtype).expand(len(x), -1, -1), x], dim=1)
+        return x, nn.functional.pad(places, (0, 0, x.shape[1] - n, 0))
 
     def _refilled(self, view: View, x: Tensor) -> Tensor:
         if not self.refill or view.student.index is not None:

@@ -14,8 +14,9 @@ LLOYD = 10
 
 class EmaCodebook(nn.Module):
     """``vectors`` ``[K, D]``, each the moving average of the unit vectors nearest to it, brought back to length 1 (BEiT v2, Peng
-    et al. 2022, section 2.2; van den Oord et al. 2017, appendix A.1). They start as the k-means of the first training batch. No
-    gradient reaches them; a code that stood for nothing in a step stays. ``decay``: of the average, per optimiser step."""
+    et al. 2022, section 2.2; van den Oord et al. 2017, appendix A.1). They start as the k-means of the first training batch, from
+    samples drawn more than once where it has fewer than K. No gradient reaches them; a code that stood for nothing in a step
+    stays. ``decay``: of the average, per optimiser step."""
 
     def __init__(self, codes: int, width: int, decay: float = 0.99) -> None:
         super().__init__()
@@ -55,15 +56,25 @@ class EmaCodebook(nn.Module):
         """k-means of the first batch; a run that goes on has it already."""
         if not self.started:
             count = len(self.vectors)
-            rows = torch.randperm(len(x), device=x.device)[:count]
-            self.vectors[: len(rows)] = x[rows]
-            for _ in range(LLOYD):
-                sums = _sums(x, _nearest(x, self.vectors), count)
-                self.vectors.copy_(torch.where(sums[:, -1:] > 0, F.normalize(sums[:, :-1], dim=-1), self.vectors))
+            enough = len(x) >= count
+            drawn = (
+                torch.randperm(len(x), device=x.device)[:count] if enough else torch.randint(len(x), (count,), device=x.device)
+            )
+            self.vectors.copy_(kmeans(x, drawn))
             if torch.distributed.is_available() and torch.distributed.is_initialized():
                 torch.distributed.broadcast(self.vectors, 0)
             self.started.fill_(True)
         self._ready = True
+
+
+def kmeans(x: Tensor, rows: Tensor) -> Tensor:
+    """Unit vectors ``[K, D]`` in the middle of unit samples ``[S, D]``: they start at the samples ``rows`` ``[K]``; one that no
+    sample is nearest to stays."""
+    means = x[rows]
+    for _ in range(LLOYD):
+        sums = _sums(x, _nearest(x, means), len(means))
+        means = torch.where(sums[:, -1:] > 0, F.normalize(sums[:, :-1], dim=-1), means)
+    return means
 
 
 def _nearest(x: Tensor, vectors: Tensor) -> Tensor:

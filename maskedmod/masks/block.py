@@ -55,7 +55,7 @@ class Block(Mask):
         if not 0 < hidden < n:
             raise ValueError(f"mask.target: {hidden} of {n} tokens; expected more than 0 and fewer than all")
         laid = n - hidden if self.inverse else hidden
-        rng = ctx.host_rng()
+        rng = Draws(ctx.host_rng())
         masked = lay_rectangles(rng, rows.shape[0], (grid[0], grid[1]), laid, min(self.least, laid), self.most, self.aspect)
         masked = masked.reshape(-1, n)
         if self.exact:
@@ -69,8 +69,27 @@ class Block(Mask):
         return from_masked(device_mask, int(counts.max()), int(counts.min()), self.per_sample)
 
 
+class Draws:
+    """Where the random numbers of rectangles come from, for all rows at once."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+    def uniform(self, low: float | np.ndarray, high: float | np.ndarray, rows: int) -> np.ndarray:
+        """A number per row in [low, high]."""
+        return low + self.rng.random(rows) * (high - low)
+
+    def below(self, count: np.ndarray, needed: np.ndarray) -> np.ndarray:
+        """A whole number below ``count`` per row; ``needed``: the rows where it will be looked at."""
+        return (self.rng.random(len(count)) * count).astype(int)
+
+    def noise(self, masked: np.ndarray, target: int) -> np.ndarray:
+        """Numbers in [0, 1) for bool ``[rows, N]``; of the tokens that are (not) hidden, the largest are freed last (hidden)."""
+        return self.rng.random(masked.shape)
+
+
 def lay_rectangles(
-    rng: np.random.Generator, rows: int, grid: tuple[int, int], target: int, least: int, most: int | None, aspect: float
+    draws: Draws, rows: int, grid: tuple[int, int], target: int, least: int, most: int | None, aspect: float
 ) -> np.ndarray:
     """bool ``[rows, H, W]``: rectangles laid in all rows side by side; a row ends after 10 failed draws or at its target."""
     h, w = grid
@@ -84,13 +103,13 @@ def lay_rectangles(
         if not active.any():
             return masked
         room = left if most is None else np.minimum(left, most)
-        area = least + rng.random(rows) * (room - least)
-        ratio = np.exp(log_aspect + rng.random(rows) * (-2 * log_aspect))
+        area = draws.uniform(least, room, rows)
+        ratio = np.exp(draws.uniform(log_aspect, -log_aspect, rows))
         bh = np.round(np.sqrt(np.maximum(area, 1) * ratio)).astype(int)
         bw = np.round(np.sqrt(np.maximum(area, 1) / ratio)).astype(int)
-        fits = active & (bh < h) & (bw < w) & (bh > 0) & (bw > 0)
-        top = (rng.random(rows) * (h - bh + 1)).astype(int)
-        side = (rng.random(rows) * (w - bw + 1)).astype(int)
+        inside = active & (bh < h) & (bw < w)
+        fits = inside & (bh > 0) & (bw > 0)
+        top, side = draws.below(h - bh + 1, inside), draws.below(w - bw + 1, inside)
         box = (y >= top[:, None, None]) & (y < (top + bh)[:, None, None])
         box = box & (x >= side[:, None, None]) & (x < (side + bw)[:, None, None])
         new = (box & ~masked).sum((1, 2))
@@ -99,9 +118,9 @@ def lay_rectangles(
         failures = np.where(good, 0, failures + active)
 
 
-def make_exact(rng: np.random.Generator, masked: np.ndarray, target: int) -> np.ndarray:
+def make_exact(draws: Draws, masked: np.ndarray, target: int) -> np.ndarray:
     """Hide or free tokens at random until every row of bool ``[rows, N]`` has ``target`` hidden ones."""
-    rank = masked + rng.random(masked.shape) * 0.5
+    rank = masked + draws.noise(masked, target) * 0.5
     order = np.argsort(-rank, axis=1)
     exact = np.zeros_like(masked)
     np.put_along_axis(exact, order[:, :target], True, axis=1)

@@ -19,7 +19,7 @@ from maskedmod.core.tokens import Layout, Tokens, take
 from maskedmod.layers.corruption import Corruption
 from maskedmod.layers.positions import lattice
 from maskedmod.masks.axis import Axis
-from maskedmod.masks.block import Block, lay_rectangles, make_exact
+from maskedmod.masks.block import Block, Draws, lay_rectangles, make_exact
 from maskedmod.masks.multi_block import MultiBlock
 from maskedmod.masks.random import Random, RatioSampler
 
@@ -166,10 +166,10 @@ def test_ignored_tokens_have_no_weight() -> None:
 
 def test_blocks_reach_their_number() -> None:
     rng = np.random.default_rng(0)
-    masked = lay_rectangles(rng, 200, (14, 14), 75, 16, None, 0.3).reshape(200, -1)
+    masked = lay_rectangles(Draws(rng), 200, (14, 14), 75, 16, None, 0.3).reshape(200, -1)
     assert masked.sum(1).max() <= 75 and masked.sum(1).mean() > 70, "BEiT ends at 75 or a little below"
-    assert (make_exact(rng, masked, 75).sum(1) == 75).all()
-    exact = make_exact(rng, masked, 75)
+    assert (make_exact(Draws(rng), masked, 75).sum(1) == 75).all()
+    exact = make_exact(Draws(rng), masked, 75)
     assert (exact >= masked).all(), "filling up frees nothing"
 
 

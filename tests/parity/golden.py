@@ -53,6 +53,15 @@ def cases(system: str) -> list[str]:
     return [str(name) for name in found] or [system]
 
 
+def cases_with(system: str, key: str) -> list[str]:
+    """Those cases of a system whose meta.json has ``key``, as for ``cases``."""
+    return [name for name in cases(system) if (file := _meta(name)) is None or key in json.loads(file.read_text())]
+
+
+def _meta(name: str) -> Path | None:
+    return next((file for root in _roots() if (file := root / name / "meta.json").is_file()), None)
+
+
 def _roots() -> list[Path]:
     shared_folder = Path(os.environ.get("MASKEDMOD_SHARED", ROOT.parent / "shared"))
     return [shared_folder / "parity", shared_folder / "parity_variants"]

@@ -111,11 +111,11 @@ def table_rule(key: str, kind: str, to: str, prefix: int) -> Rule:
     return Rule(key, to, lambda x: x[0, prefix:], keep=True)
 
 
-def class_rule(key: str, table: Tensor | None, to: str = "encoder") -> Rule:
+def class_rule(key: str, table: Tensor | None, to: str = "encoder", name: str = "prefix_tokens") -> Rule:
     """The class token; its own position row, a constant, is added to it once and for all."""
     if table is None or not table[0, 0].any():
-        return Rule(key, f"{to}.prefix_tokens")
-    return Rule(key, f"{to}.prefix_tokens", lambda x: x + table[:, :1].to(x.dtype), keep=True)
+        return Rule(key, f"{to}.{name}")
+    return Rule(key, f"{to}.{name}", lambda x: x + table[:, :1].to(x.dtype), keep=True)
 
 
 def no_class_row(table: Tensor, key: str) -> None:

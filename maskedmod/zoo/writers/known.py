@@ -20,6 +20,7 @@ WRITERS: dict[str, Callable[[Loaded, int], Written]] = {
     "timm_vit": mae.timm_vit,
     "audio_mae": mae.audio_mae,
     "beit": masked_inside.beit,
+    "beit_v2": masked_inside.beit_v2,
     "data2vec_vision": masked_inside.data2vec_vision,
     "simmim": masked_inside.simmim,
     "hf_beit": masked_inside.hf_beit,
@@ -85,6 +86,9 @@ def _choose(tree: dict[str, Any], to: str) -> str | None:
         return None
     if _of_beit(encoder) or (to == "fair" and head == "linear" and encoder.get("qkv_bias") == "none"):
         inside = {"codes": "beit", "tokenizer_ids": "beit", "feature": "data2vec_vision", "raw": "simmim"}
+        second = chosen(((tree.get("objectives") or {}).get("class") or {}).get("head"))
+        if to == "fair" and second == "class_aggregation":
+            return "beit_v2"
         return "hf_beit" if to == "hf" else inside.get(target or "") if to == "fair" else None
     if encoder.get("classes", 1) == 0:
         return {"hf": "hf_i_jepa", "fair": "i_jepa"}.get(to)

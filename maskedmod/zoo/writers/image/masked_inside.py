@@ -26,8 +26,33 @@ def beit(loaded: Loaded, version: int) -> Written:
     _fair(out, p, "", "encoder")
     out.leave("teacher.")
     out.linear(f"{HEAD}.pred", "lm_head")
-    codes = {"labels": p.target_arguments.get("key", "labels")} if p.target == "codes" else {}
-    return Written(out.done(), "pth", _settings(p) | _block(p) | codes, notes=_others(out))
+    return Written(out.done(), "pth", _settings(p) | _block(p) | _labels(p), notes=_others(out))
+
+
+def beit_v2(loaded: Loaded, version: int) -> Written:
+    """``.pth`` of microsoft/unilm, folder beit2: BEiT and the blocks over the class token."""
+    p = vit.parts(loaded, "beit_v2", usual={**ANYWHERE, "activation": "gelu"})
+    _needs(p, "beit_v2", head=("linear",), target=CODES)
+    own = ((loaded.tree["objectives"].get("class") or {}).get("head") or {}).get("class_aggregation")
+    if own is None:
+        raise UserError("layout beit_v2 is for an objective called class with head=class_aggregation")
+    at, again = "objectives.class.head", p.encoder.get("relative", "none")
+    shared = "shared" if p.encoder.get("positions") == "relative" or again == "shared" else again
+    odd = [] if own.get("relative", "none") == shared else [f"relative={own.get('relative', 'none')} beside {shared}"]
+    odd += [f"share={own['share']}"] if own.get("share") not in (None, "main") else []
+    odd += [f"{x}={own[x]}" for x in ("mlp_ratio", "qkv_bias", "eps", "heads") if x in own and own[x] != p.encoder.get(x, own[x])]
+    refuse("layout beit_v2, whose second head is of the encoder's kind,", odd)
+    out = p.writer()
+    _fair(out, p, "", "encoder")
+    out.leave("teacher.")
+    out.linear(f"{HEAD}.pred", "lm_head")
+    out.stack(f"{at}.blocks", "cls_pt_layers.{i}", vit.FAIR)
+    out.each(rf"{at}\.relative\.(\d+)\.table", rf"cls_pt_layers.\1.attn.{TABLE}")
+    _indices(out, p, "cls_pt_layers.")
+    out.linear(f"{at}.norm", "cls_pt_norm")
+    out.linear(f"{at}.pred", "cls_pt_lm_head")
+    config = _settings(p) | _block(p) | _labels(p) | {"early_layers": own.get("block", 8) + 1}
+    return Written(out.done(), "pth", config, notes=_others(out))
 
 
 def data2vec_vision(loaded: Loaded, version: int) -> Written:
@@ -122,6 +147,11 @@ def _fair(out: Writer, p: Parts, at: str, ours: str) -> None:
     own = p.encoder.get("relative") == "block"
     out.one(f"{ours}.positions.table", f"{at}rel_pos_bias.{TABLE}")
     out.each(rf"{ours}\.relative\.(\d+)\.table", rf"{at}blocks.\1.attn.{TABLE}" if own else f"{at}rel_pos_bias.{TABLE}")
+    _indices(out, p, at)
+
+
+def _indices(out: Writer, p: Parts, at: str) -> None:
+    """The index that stands beside every table of relative biases; the file's, where it had one."""
     for key in [key for key in out.out if key.startswith(at) and key.endswith(TABLE)]:
         name = key.removesuffix(TABLE) + "relative_position_index"
         index, kept = pairs(p.grid), out.original(name)
@@ -149,6 +179,10 @@ def _settings(p: Parts) -> dict[str, Any]:
 def _random(p: Parts) -> dict[str, Any]:
     mask = p.loaded.tree.get("mask", {}).get("random")
     return {} if mask is None else {"mask_ratio": mask.get("ratio", 0.6), "mask_patch_size": mask.get("unit", 1) * p.patch[0]}
+
+
+def _labels(p: Parts) -> dict[str, Any]:
+    return {"labels": p.target_arguments.get("key", "labels")} if p.target == "codes" else {}
 
 
 def _block(p: Parts) -> dict[str, Any]:
