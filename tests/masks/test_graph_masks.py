@@ -158,3 +158,21 @@ def test_tokens_without_edges(block: type[Mask]) -> None:
 def test_settings_out_of_range(block: type[Mask], wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"mask.{next(iter(wrong))}"):
         block(SPEC, **wrong)  # type: ignore[call-arg]
+
+
+def test_pairs_drawn_among_what_is_left_may_be_hidden_ones() -> None:
+    """In either order; beside the whole graph no hidden pair is drawn."""
+    rows = graphs((12,), loops=False)
+    hidden_again, turned = 0, 0
+    for seed in range(20):
+        mask = Edges(SPEC, ratio=0.7, among="remaining")(rows, context(seed))
+        assert isinstance(mask, EdgeMask) and mask.pairs is not None and mask.joined is not None and mask.kept is not None
+        others = mask.pairs[:, ~mask.joined]
+        key = others.amin(0) * 12 + others.amax(0)
+        positive = mask.pairs[:, mask.joined]
+        hidden_again += int(torch.isin(key, positive[0] * 12 + positive[1]).sum())
+        turned += int((others[0] > others[1]).sum())
+        assert rows.relation is not None
+        left = rows.relation.edge_index[:, mask.kept]
+        assert not torch.isin(key, left[0] * 12 + left[1]).any()
+    assert hidden_again > 0 and turned > 0
