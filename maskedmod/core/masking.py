@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -125,6 +126,20 @@ def from_lists(n: int, keep: Tensor, targets: Tensor, per_sample: int = 1) -> Ma
 def packed_from_masked(masked: Tensor, per_sample: int = 1) -> MaskSet:
     """From bool ``[L]`` over packed tokens. The number of hidden tokens is read from the device (ragged by nature)."""
     return MaskSet(masked.to(torch.int8), (~masked).nonzero()[:, 0], masked.nonzero()[:, 0], per_sample=per_sample)
+
+
+def packed_at_places(rows: Tokens, places: Tensor, allowed: Tensor | None = None) -> MaskSet:
+    """Hide the same ``places`` (bool ``[longest]``) of every packed sequence, of ``allowed`` tokens (bool ``[L]``) alone. What is
+    hidden of a sequence that keeps no visible token is asked for by no loss."""
+    cu = rows.layout.cu_seqlens
+    assert cu is not None
+    segment = rows.layout.segments()
+    masked = places[torch.arange(len(segment), device=cu.device) - cu.long()[segment]]
+    masked = masked if allowed is None else masked & allowed
+    seen = torch.zeros(rows.batch, device=cu.device).index_add(0, segment, (~masked).float())
+    lost = masked & (seen[segment] == 0)
+    mask = packed_from_masked(masked)
+    return replace(mask, role=mask.role.masked_fill(lost, IGNORED), targets=(masked & ~lost).nonzero()[:, 0])
 
 
 def ignore_some(mask: MaskSet, chosen: Tensor) -> MaskSet:

@@ -12,7 +12,7 @@ from maskedmod.core.apply import Seen
 from maskedmod.core.blocks.encoder import Encoder
 from maskedmod.core.latent import Latent
 from maskedmod.core.spec import Spec
-from maskedmod.layers.graphs.parts import edge_index_of
+from maskedmod.layers.graphs.parts import edge_index_of, relation_left
 from maskedmod.layers.graphs.transformer import Centrality, GraphBlocks
 from maskedmod.layers.init import Init, initialise
 
@@ -25,7 +25,9 @@ class GraphTransformer(Encoder):
     ``dropout``: of the input, of attention and in every block. ``most_degree``: degrees from this on have one vector;
     ``most_distance``: longer paths have one bias, as has none. ``interleave``: the mean of the neighbours is added before every
     block, as GROVER (Rong et al. 2020) mixes both; small runs learn from it long before the biases have grown. ``init``:
-    trunc_normal has a deviation of 0.02 / sqrt(depth), as in GMAE's released code.
+    trunc_normal has a deviation of 0.02 / sqrt(depth), as in GMAE's released code. ``both_degrees``: edges that end in a node and
+    edges that leave it have a vector each. ``edge_values``: width of the edges' attributes, whose first ``most_hops`` along a
+    shortest path add to the bias (Graphormer, eq. 7); null: they are not read. ``eps``: of the norms.
     """
 
     def __init__(
@@ -42,13 +44,17 @@ class GraphTransformer(Encoder):
         most_distance: int = 20,
         interleave: bool = False,
         init: Init = "trunc_normal",
+        both_degrees: bool = False,
+        edge_values: int | None = None,
+        most_hops: int = 20,
+        eps: float = 1e-6,
     ) -> None:
         super().__init__()
         self.width, self.sees, self.dropout = width, sees, dropout
         self.embed = embedding(width)
-        self.layers = GraphBlocks(depth, width, heads, mlp_ratio, dropout, most_distance, interleave)
+        self.layers = GraphBlocks(depth, width, heads, mlp_ratio, dropout, most_distance, interleave, eps, edge_values, most_hops)
         initialise(self, init, 0.02 / max(1, depth) ** 0.5)
-        self.centrality = Centrality(width, most_degree)
+        self.centrality = Centrality(width, most_degree, both_degrees)
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
         tokens, index = seen.tokens, seen.index
@@ -57,7 +63,7 @@ class GraphTransformer(Encoder):
         edges, x = edge_index_of(whole), self.embed(tokens.values)
         at = self.centrality(edges, len(whole.values))
         x = F.dropout(x + (at if index is None else at[index]), self.dropout, self.training)
-        x = self.layers(x, tokens.layout, edges, whole.layout, index)
+        x = self.layers(x, tokens.layout, relation_left(whole), whole.layout, index)
         return Latent(x, tokens.layout, index=index)
 
     def units(self) -> list[nn.Module]:

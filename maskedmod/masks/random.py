@@ -12,7 +12,16 @@ from torch import Tensor
 from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
 from maskedmod.core.mask_set import MaskSet
-from maskedmod.core.masking import Count, from_masked_rows, from_noise, ignore_some, masked_counts, packed_from_masked, smallest
+from maskedmod.core.masking import (
+    Count,
+    from_masked_rows,
+    from_noise,
+    ignore_some,
+    masked_counts,
+    packed_at_places,
+    packed_from_masked,
+    smallest,
+)
 from maskedmod.core.schedules import Ramp, value
 from maskedmod.core.spec import Spec
 from maskedmod.core.tokens import Tokens
@@ -49,12 +58,13 @@ class Random(Mask):
     """Hide a share of the eligible tokens, drawn uniformly (MAE: He et al. 2022, section 3).
 
     ``ratio``: a number, a schedule ``{start, end}``, or a sampler ``{low, high}`` per batch. ``count``: how the share becomes a
-    number: keep_int, mask_int, mask_ceil, mask_round, mask_chance. ``unit``: side of the squares that are hidden as one, in tokens (SimMIM:
-    32 px = 2 patches); needs a lattice. ``scope``: ``batch`` hides the same positions in all rows. ``bernoulli``: every token
+    number: keep_int, mask_int, mask_ceil, mask_round, mask_chance. ``unit``: side of the squares that are hidden as one, in
+    tokens (SimMIM: 32 px = 2 patches); needs a lattice. ``scope``: ``batch`` hides the same positions in all rows; packed
+    sequences those of the longest. ``bernoulli``: every token
     on its own with probability ratio; else the exact number. ``ignore``: share of the hidden tokens that no loss asks for.
     ``least``: fewest tokens hidden in a packed sequence that has as many; with bernoulli, sequences with fewer are drawn again
-    (SaProt). ``specials``: in packed sequences cls, eos and the like may be hidden as well (TAPE, fairseq). ``corrupt``: BERT-like shares for
-    encoder.sees=corrupt. ``masks_per_sample``: K. Padding and ineligible tokens are never
+    (SaProt). ``specials``: in packed sequences cls, eos and the like may be hidden as well (TAPE, fairseq). ``corrupt``:
+    BERT-like shares for encoder.sees=corrupt. ``masks_per_sample``: K. Padding and ineligible tokens are never
     hidden, and the count is taken from each row's own eligible tokens.
     """
 
@@ -117,6 +127,8 @@ class Random(Mask):
         return from_masked_rows(unit.hidden.gather(1, owner), rows, self.per_sample)
 
     def _packed(self, rows: Tokens, ratio: float, ctx: Context) -> MaskSet:
+        if self.scope == "batch":
+            return self._places(rows, ratio, ctx)
         noise = self._noise(rows.shape, rows, ctx)
         eligible = rows.eligible
         if eligible is None or self.specials:
@@ -145,6 +157,17 @@ class Random(Mask):
                 return masked
             masked = torch.where(short[segment], (self._noise(rows.shape, rows, ctx) < ratio) & eligible, masked)
         raise ValueError(f"mask.least={self.least}: no draw of ratio {ratio} hides as many in {AGAIN} trials")
+
+    def _places(self, rows: Tokens, ratio: float, ctx: Context) -> MaskSet:
+        """The same places in all packed sequences, as many as are asked for of the longest (GMAE's released code)."""
+        assert rows.layout.cu_seqlens is not None
+        if self.per_sample > 1 or self.bernoulli:
+            raise ValueError("mask.scope=batch of packed tokens is for one mask per sample and an exact number of places")
+        longest = rows.layout.cu_seqlens.diff().max()
+        order = torch.rand(int(longest), generator=ctx.generator, device=rows.device).argsort()
+        places = torch.zeros_like(order, dtype=torch.bool)
+        asked = int(masked_counts(longest.long()[None], ratio, self.count)[0])
+        return packed_at_places(rows, places.index_fill(0, order[:asked], True), rows.eligible)
 
     def _noise(self, shape: tuple[int, ...], rows: Tokens, ctx: Context) -> Tensor:
         if self.scope == "batch" and not rows.layout.packed:

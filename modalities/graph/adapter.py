@@ -85,8 +85,10 @@ class Graph(Modality):
         wanted = self.features or self.statistics.get("features", width)
         if width != wanted:
             raise BadSample(f"has {width} values per node, expected {wanted}")
-        if self.neighbours is None or "part" not in record.extra:
+        if self.neighbours is None:
             return ready_whole(graph, self.normalize, self.self_loops)
+        if "part" not in record.extra:
+            return replace(ready_whole(graph, self.normalize, self.self_loops), seeds=np.ones(len(graph), bool))
         part, parts = record.extra["part"]
         seed = record.extra.get("seed", part)
         draw = np.random.default_rng(seed)

@@ -83,7 +83,7 @@ def test_blocks_are_their_formulas(monkeypatch: pytest.MonkeyPatch, interleave: 
     counts = torch.tensor([int(x.sum()) for x in kept.split(SIZES)])
     seen = Layout(cu_seqlens=torch.cat([torch.zeros(1), counts.cumsum(0)]).int(), max_seqlen=max(SIZES))
     x = torch.randn(int(kept.sum()), 16)
-    out = blocks(x, seen, edges, layout, kept.nonzero()[:, 0] if part else None)
+    out = blocks(x, seen, Relation(edges), layout, kept.nonzero()[:, 0] if part else None)
     for i, (one, ours) in enumerate(zip(x.split(counts.tolist()), out.split(counts.tolist()), strict=True)):
         rows = kept[place[i][valid[i]]].nonzero()[:, 0]
         between = apart[i][rows[:, None], rows]

@@ -82,3 +82,18 @@ def test_binary_cross_entropy() -> None:
 def test_losses_are_float32_under_autocast() -> None:
     p, y = torch.randn(2, 1, 3, 4).bfloat16(), torch.randn(2, 1, 3, 4)
     assert Regression(SPEC)(p, y).dtype == torch.float32
+
+
+def test_ones_and_zeros_that_count_alike() -> None:
+    """One of four is a one: the sum of two means, and one half is the best guess."""
+    logits, goal = torch.tensor([[2.0], [-1.0], [0.5], [0.0]]), torch.tensor([[1.0], [0.0], [0.0], [0.0]])
+    chance = logits.sigmoid()
+    wanted = -chance[0].log().mean() - (1 - chance[1:]).log().mean()
+    loss = Bce(SPEC, balanced=True)
+    torch.testing.assert_close(loss(logits, goal), wanted)
+    torch.testing.assert_close(
+        loss(logits, goal, torch.tensor([1.0, 1.0, 0.0, 1.0])), -chance[0].log().mean() - (1 - chance[[1, 3]]).log().mean()
+    )
+    assert loss.of_mean(torch.tensor(0.25)) == 0 and Bce(SPEC).of_mean(torch.tensor(0.25)) < 0
+    with pytest.raises(ValueError, match="one value"):
+        loss(torch.zeros(2, 3), torch.zeros(2, 3))

@@ -9,13 +9,14 @@ from torch import Tensor
 from maskedmod.core.apply import apply
 from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
-from maskedmod.core.mask_set import KEPT, MASKED, RANDOM
+from maskedmod.core.mask_set import IGNORED, KEPT, MASKED, PREDICT, RANDOM, VISIBLE
 from maskedmod.core.spec import Spec
 from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.layers.graphs.hidden_edges import EdgeMask
 from maskedmod.masks.edges import Edges
 from maskedmod.masks.nodes import Nodes
 from maskedmod.masks.paths import Paths
+from maskedmod.masks.random import Random
 from maskedmod.masks.subgraphs import Subgraphs
 from maskedmod.sequences.packing import positions
 
@@ -158,3 +159,35 @@ def test_tokens_without_edges(block: type[Mask]) -> None:
 def test_settings_out_of_range(block: type[Mask], wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"mask.{next(iter(wrong))}"):
         block(SPEC, **wrong)  # type: ignore[call-arg]
+
+
+def test_pairs_drawn_among_what_is_left_may_be_hidden_ones() -> None:
+    """In either order; beside the whole graph no hidden pair is drawn."""
+    rows = graphs((12,), loops=False)
+    hidden_again, turned = 0, 0
+    for seed in range(20):
+        mask = Edges(SPEC, ratio=0.7, among="remaining")(rows, context(seed))
+        assert isinstance(mask, EdgeMask) and mask.pairs is not None and mask.joined is not None and mask.kept is not None
+        others = mask.pairs[:, ~mask.joined]
+        key = others.amin(0) * 12 + others.amax(0)
+        positive = mask.pairs[:, mask.joined]
+        hidden_again += int(torch.isin(key, positive[0] * 12 + positive[1]).sum())
+        turned += int((others[0] > others[1]).sum())
+        assert rows.relation is not None
+        left = rows.relation.edge_index[:, mask.kept]
+        assert not torch.isin(key, left[0] * 12 + left[1]).any()
+    assert hidden_again > 0 and turned > 0
+
+
+def test_the_same_places_of_all_graphs() -> None:
+    """As many as are asked for of the longest; nothing is asked for of a graph that keeps nothing."""
+    rows = graphs((10, 3, 6), loops=False)
+    lost = 0
+    for seed in range(20):
+        mask = Random(SPEC, ratio=0.5, count="mask_int", scope="batch")(rows, context(seed))
+        first, second, third = mask.role.split((10, 3, 6))
+        assert (first != VISIBLE).sum() == 5 and torch.equal(first[:6] != VISIBLE, third != VISIBLE)
+        gone = bool((second != VISIBLE).all())
+        assert bool((second == IGNORED).all()) == gone and torch.equal(mask.targets, (mask.role == PREDICT).nonzero()[:, 0])
+        lost += gone
+    assert lost > 0

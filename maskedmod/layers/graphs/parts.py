@@ -76,6 +76,14 @@ def edge_index_of(tokens: Tokens) -> Tensor:
     return relation.edge_index if relation.kept is None else relation.edge_index[:, relation.kept]
 
 
+def relation_left(tokens: Tokens) -> Relation:
+    """Edges that are not hidden, with their attributes. ValueError for tokens without edges."""
+    edge_index, relation = edge_index_of(tokens), tokens.relation
+    assert relation is not None
+    attr = relation.attr if relation.attr is None or relation.kept is None else relation.attr[relation.kept]
+    return Relation(edge_index, attr)
+
+
 def thinned(tokens: Tokens, rate: float, self_loops: SelfLoops = "kept") -> Tokens:
     """Tokens with a random share of their edges hidden. Self-loops are ``kept``; or they are dropped like the others and then one
     is ``added`` to every node, so that one that was not dropped counts twice (GraphMAE's released code). Edges that were added

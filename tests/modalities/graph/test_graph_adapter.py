@@ -163,3 +163,12 @@ def test_objects_of_networkx_are_embedded_as_one_graph() -> None:
     assert torch.allclose(model.embed(club, pool="none")[0].amax(0), model.embed(club, pool="max")[0])
     picture = model.reconstruct(club, ratio=0.5)
     assert int(picture.hidden.sum()) == 17 and picture.predicted is not None and picture.picture().size[0] > 100
+
+
+def test_a_part_knows_the_nodes_it_was_drawn_around() -> None:
+    modality = graph(neighbours=(1,), seed_nodes=20)
+    parts = modality.divide(Record(ring(100), "g", None))
+    batch = modality.collate([modality.read(part) for part in parts[:2]])
+    assert batch["seeds"].sum() == 40 < len(batch["nodes"])
+    whole = modality.collate([modality.read(Record(ring(30), "g"))])
+    assert whole["seeds"].all() and "seeds" not in graph().collate([ring(5)])
