@@ -24,8 +24,8 @@ def masked_count(n: int, ratio: float, rule: Count) -> int:
     return math.ceil(n * ratio) if rule == "mask_ceil" else round(n * ratio)
 
 
-def masked_counts(n: Tensor, ratio: float, rule: Count) -> Tensor:
-    """The same for a tensor of numbers, on its device, in the arithmetic of Python floats."""
+def masked_counts(n: Tensor, ratio: float | Tensor, rule: Count) -> Tensor:
+    """The same for a tensor of numbers, on its device, in the arithmetic of Python floats; ``ratio``: one, or float64 like n."""
     exact = n.double()
     if rule == "keep_int":
         return n - (exact * (1 - ratio)).floor().long()
