@@ -28,8 +28,9 @@ def masked_count(n: int, ratio: float, rule: Count) -> int:
     return math.ceil(n * ratio) if rule == "mask_ceil" else round(n * ratio)
 
 
-def masked_counts(n: Tensor, ratio: float, rule: Count, chance: Tensor | None = None) -> Tensor:
-    """The same for a tensor of numbers, on its device, in the arithmetic of Python floats. ``chance``: u of ``mask_chance``."""
+def masked_counts(n: Tensor, ratio: float | Tensor, rule: Count, chance: Tensor | None = None) -> Tensor:
+    """The same for a tensor of numbers, on its device, in the arithmetic of Python floats; ``ratio``: one, or float64 like n.
+    ``chance``: u of ``mask_chance``."""
     exact = n.double()
     if rule == "mask_chance":
         assert chance is not None

@@ -99,21 +99,22 @@ class MaskedModel(nn.Module):
         batch = self.modality.prepare(batch, ctx)
         step = Step(self.modality, batch, ctx)
         for name, tokens in self.modality.tokenize(batch).items():
-            step.views[name] = self.view(tokens, ctx)
+            step.views[name] = self.view(tokens, ctx, name=name)
         return step
 
-    def view(self, tokens: Tokens, ctx: Context, mask: Any = None, teacher_mask: Any = None) -> View:
-        """Teacher, mask and student for one set of tokens; ``mask`` may be given (published masks, pictures), and that of a
-        teacher with a mask of its own."""
-        teacher = self._teach(Seen(tokens), "full")
+    def view(self, tokens: Tokens, ctx: Context, mask: Any = None, teacher_mask: Any = None, name: str = "main") -> View:
+        """Teacher, mask and student for one set of tokens, the view ``name``; ``mask`` may be given (published masks, pictures),
+        and that of a teacher with a mask of its own."""
+        looks = self.teacher is not None and (self.teacher.views is None or name in self.teacher.views)
+        teacher = self._teach(Seen(tokens), "full") if looks else None
         rows = tokens.repeat(self.mask.per_sample if mask is None else mask.per_sample)
         if mask is None:
             mask = self.mask(rows, ctx.with_teacher(teacher))
         seen = apply(rows, mask, self.encoder.sees)
-        if teacher is None:
+        if teacher is None and looks:
             teacher = self._teach(seen, "same")
         student = self.encoder(seen, self._taps("head"))
-        if self.teacher is not None and self.teacher.sees == "own":
+        if looks and self.teacher is not None and self.teacher.sees == "own":
             teacher = self._teach(apply(rows, teacher_mask or self.mask(rows, ctx), self.encoder.sees), "own")
         return View(tokens, rows, mask, student, teacher)
 
@@ -217,4 +218,5 @@ class MaskedModel(nn.Module):
         if self.teacher is None or self.teacher.sees != moment:
             return None
         with torch.no_grad():
-            return self.teacher(replace(seen, hidden=None), self._taps("target"))
+            seen = seen if moment == "own" else replace(seen, hidden=None)
+            return self.teacher(seen, self._taps("target"))

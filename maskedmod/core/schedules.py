@@ -11,7 +11,8 @@ from maskedmod.core.context import Context
 
 @dataclass(frozen=True)
 class Ramp:
-    """From ``start`` to ``end`` over ``steps`` optimiser steps (default: the whole run), constant afterwards.
+    """From ``start`` to ``end`` over ``steps`` optimiser steps (default: the whole run), constant afterwards. ``after``: steps at
+    ``start`` before that.
 
     ``shape``: ``linear``; ``cosine`` (half a cosine); ``step``: ``start`` until ``steps`` is reached, then ``end``.
     In a recipe: ``momentum: {start: 0.996, end: 1.0, shape: linear}``.
@@ -21,9 +22,11 @@ class Ramp:
     end: float
     shape: Literal["linear", "cosine", "step"] = "linear"
     steps: int | None = None
+    after: int = 0
 
     def __call__(self, ctx: Context) -> float:
-        share = min(1.0, ctx.step / max(1, self.steps if self.steps is not None else ctx.max_steps))
+        steps = self.steps if self.steps is not None else ctx.max_steps - self.after
+        share = min(1.0, max(0, ctx.step - self.after) / max(1, steps))
         if self.shape == "step":
             return self.end if share >= 1.0 else self.start
         if self.shape == "cosine":

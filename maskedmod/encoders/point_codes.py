@@ -22,9 +22,10 @@ class PointCodes(Encoder):
     groups, a score for every code; the feature of a group is its code's vector.
 
     In training the code is drawn by Gumbel-softmax (Jang et al. 2017): a mixture of vectors, the sharper the lower
-    ``temperature``, a number or a schedule over steps. Otherwise it is the code of the largest score. ``width``: of the embedding
-    and of the code vectors; ``codes``: size of the vocabulary; ``base``, ``neighbours``: of the edge convolutions. It sees all
-    tokens. Taps that are always there: ``vectors`` (the scores), ``codes`` int64, ``code_vectors``.
+    ``temperature``, a number or a schedule over steps; ``hard``: the one code drawn, with the gradient of the mixture. Otherwise
+    it is the code of the largest score. ``width``: of the embedding; ``code_width``: of the code vectors, null: the same;
+    ``codes``: size of the vocabulary; ``base``, ``neighbours``: of the edge convolutions. It sees all tokens. Taps that are
+    always there: ``vectors`` (the scores), ``codes`` int64, ``code_vectors``.
     """
 
     sees: Sees = "full"
@@ -38,14 +39,16 @@ class PointCodes(Encoder):
         temperature: float | Ramp = 1.0,
         base: int = 128,
         neighbours: int = 4,
+        code_width: int | None = None,
+        hard: bool = False,
     ) -> None:
         super().__init__()
         if codes < 4 or codes % 4:
             raise ValueError(f"encoder.codes={codes}: the norm over scores needs a multiple of 4")
-        self.width, self.schedule = width, temperature
+        self.width, self.schedule, self.hard = code_width or width, temperature, hard
         self.embed = embedding(width)
         self.edges = EdgeConvolutions(width, codes, base, neighbours)
-        self.book = nn.Parameter(torch.randn(codes, width))
+        self.book = nn.Parameter(torch.randn(codes, self.width))
         self.temperature: Tensor
         self.register_buffer("temperature", torch.tensor(value(temperature, Context())))  # saved: a resumed run goes on with it
 
@@ -73,4 +76,7 @@ class PointCodes(Encoder):
     def _drawn(self, scores: Tensor) -> Tensor:
         """Shares ``[M, G, K]`` of a Gumbel-softmax draw."""
         noise = -torch.empty_like(scores).exponential_().log()
-        return F.softmax((scores + noise) / self.temperature, dim=-1)
+        shares = F.softmax((scores + noise) / self.temperature, dim=-1)
+        if not self.hard:
+            return shares
+        return F.one_hot(shares.argmax(-1), shares.shape[-1]).to(shares.dtype) - shares.detach() + shares

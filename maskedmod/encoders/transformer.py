@@ -18,6 +18,7 @@ from maskedmod.core.spec import Spec
 from maskedmod.core.tokens import Tokens, take
 from maskedmod.layers.attention import QkvBias, Who
 from maskedmod.layers.block import Block, BlockSettings, make_norm
+from maskedmod.layers.corruption import Swapped
 from maskedmod.layers.ids import IdEmbedding
 from maskedmod.layers.init import Init, initialise, rescale_by_depth
 from maskedmod.layers.positions import PositionMlp, Positions, Rotary, SinCos, Table, make_positions
@@ -185,6 +186,8 @@ class Transformer(Encoder):
                 x = self.token_dropout(x, ids == self.embed.mask, layout)
         else:
             x = self._vectors(seen)
+            if isinstance(seen.mask, Swapped):
+                x = seen.mask.exchange(x)
             if seen.hidden is not None:
                 assert self.mask_token is not None
                 x = torch.where(seen.hidden[..., None], self.mask_token.to(x.dtype), x)

@@ -45,7 +45,7 @@ class Folding(Head):
         self.fold3 = nn.Linear(middle, self.axes)
         line = torch.linspace(-REACH, REACH, SIDE)
         self.seed: Tensor
-        self.register_buffer("seed", torch.cartesian_prod(line, line), persistent=False)
+        self.register_buffer("seed", torch.cartesian_prod(line, line).flip(1), persistent=False)
 
     def forward(self, view: View, where: Where) -> Tensor:
         """-> ``[M, J, T, (coarse + fine) * axes]``."""

@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from maskedmod.core.mask_set import KEPT, MASKED, RANDOM, MaskSet
+from maskedmod.core.mask_set import KEPT, MASKED, RANDOM, VISIBLE, MaskSet
+from maskedmod.core.masking import from_masked_rows
 from maskedmod.core.spec import Spec
 from maskedmod.core.tokens import Tokens
 
@@ -67,3 +68,37 @@ class Replaced(MaskSet):
         """rows with these ids at ``where``."""
         assert self.ids is not None
         return replace(rows, values=torch.where(where, self.ids, rows.values))
+
+
+@dataclass
+class Swapped(MaskSet):
+    """A mask that exchanges vectors: RANDOM places get what the embedding makes of the tokens ``others`` int64 ``[M, N]``,
+    numbers among all ``M * N`` of them, and no gradient goes there."""
+
+    others: Tensor | None = None
+
+    def randomised(self, rows: Tokens, where: Tensor) -> Tokens:
+        """Nothing yet: the encoder does it (``exchange``)."""
+        return rows
+
+    def exchange(self, x: Tensor) -> Tensor:
+        """Embedded tokens ``[M, N, D]`` -> the same with others at RANDOM places."""
+        assert self.code is not None and self.others is not None
+        other = x.detach().flatten(0, 1)[self.others]
+        return torch.where((self.code == RANDOM)[..., None], other, x)
+
+
+def swap(mask: MaskSet, where: Tensor, others: Tensor, rows: Tokens) -> Swapped:
+    """The mask with the vectors of the visible tokens ``where`` bool ``[M, N]`` exchanged and predicted too."""
+    where = where & (mask.role == VISIBLE)
+    code = torch.where(mask.hidden, MASKED, 0) + torch.where(where, RANDOM, 0)
+    wider = from_masked_rows(mask.hidden | where, rows, mask.per_sample)
+    known = {f.name: getattr(wider, f.name) for f in fields(MaskSet)}
+    return Swapped(**{**known, "code": code.to(torch.int8)}, others=others)
+
+
+def swapped(mask: MaskSet, share: float, rows: Tokens, generator: torch.Generator | None) -> Swapped:
+    """The same with a ``share`` of the visible tokens and random others (Point-BERT's released code, ``replace_pob``)."""
+    noise = torch.rand(rows.shape, generator=generator, device=rows.device)
+    others = torch.rand(noise.numel(), generator=generator, device=rows.device).argsort().view(rows.shape)
+    return swap(mask, noise < share, others, rows)

@@ -18,7 +18,9 @@ class QueueContrast(Loss):
 
     ``size``: keys in the queue, which begins at random; after every optimiser step that step's keys, of all processes, take the
     places of the oldest, so a step is compared with earlier ones. ``temperature``: T. For ``target=keys``, a vector per sample
-    (region=pooled) or place.
+    (region=pooled) or place. Of mixed samples, which are of share r their own and of 1 - r the sample at the mirrored place of
+    the batch, the keys of the whole batch stand beside the queue, and the loss is r times that of the own key and 1 - r times
+    that of the other (Point-BERT, Yu et al. 2022, section 3.3).
     """
 
     def __init__(self, spec: Spec, size: int = 16384, temperature: float = 0.07, reduce: Reduce = "token_mean") -> None:
@@ -33,11 +35,21 @@ class QueueContrast(Loss):
         self._new: list[Tensor] = []
 
     def per_token(self, prediction: Tensor, goal: Tensor) -> Tensor:
-        query, key = F.normalize(prediction, dim=-1), F.normalize(goal.float(), dim=-1)
-        if self.training:
+        share = goal[..., prediction.shape[-1] :]
+        query, key = F.normalize(prediction, dim=-1), F.normalize(goal[..., : prediction.shape[-1]].float(), dim=-1)
+        if self.training and not (self._new and torch.equal(self._new[-1], key.flatten(0, -2))):  # two views have the same keys
             self._new.append(key.detach().flatten(0, -2))
-        logits = torch.cat([(query * key).sum(-1, keepdim=True), query @ self.queue.t()], dim=-1) / self.temperature
-        return logits.logsumexp(-1) - logits[..., 0]
+        earlier = query @ self.queue.t() / self.temperature
+        own = (query * key).sum(-1, keepdim=True) / self.temperature
+        alone = torch.cat([own, earlier], dim=-1).logsumexp(-1) - own[..., 0]
+        return self._mixed(query, key, earlier, share[:, 0], alone) if share.shape[-1] else alone
+
+    def _mixed(self, query: Tensor, key: Tensor, earlier: Tensor, share: Tensor, alone: Tensor) -> Tensor:
+        """Rows ``[M]`` of a share below 1 with the keys of the batch, the others by themselves."""
+        batch = query @ key.t() / self.temperature
+        total = torch.cat([batch, earlier], dim=-1).logsumexp(-1)
+        mixed = total - share * batch.diagonal() - (1 - share) * batch.flip(1).diagonal()
+        return torch.where(share < 1, mixed, alone)
 
     @torch.no_grad()
     def after_step(self, ctx: Context) -> None:

@@ -12,6 +12,7 @@ from maskedmod.core.blocks.head import Head
 from maskedmod.core.blocks.target import Target
 from maskedmod.core.context import Context
 from maskedmod.core.mask_set import Where
+from maskedmod.core.mixed import Mixed
 from maskedmod.core.schedules import Ramp, value
 from maskedmod.core.spec import Spec
 from maskedmod.core.step import Step
@@ -22,7 +23,9 @@ class Keys(Target):
     head, as an average over time that begins equal to it, on what the teacher (``teacher=ema``) says of the same places.
 
     ``width``: of a key, which is what the head gives. ``momentum``: ``key = m * key + (1 - m) * head`` after every optimiser
-    step, a number or a schedule; as a rule the teacher's. For losses that compare samples, such as ``loss=queue_contrast``.
+    step, a number or a schedule; as a rule the teacher's. A view of mixed samples has the keys of the view that it is mixed
+    from; beside one, every row has one more value, the share of its own sample, 1 where nothing is mixed. For losses that
+    compare samples, such as ``loss=queue_contrast``.
     """
 
     needs_teacher = True
@@ -48,10 +51,19 @@ class Keys(Target):
 
     @torch.no_grad()
     def forward(self, step: Step, view: str, where: Where) -> Tensor:
-        """-> ``[M, J, T, width]``, packed ``[T, width]``, pooled ``[M, width]``."""
-        teacher = step.views[view].teacher
-        assert teacher is not None, "the model has checked that there is one"
-        return self.head(replace(step.views[view], student=teacher), where)  # type: ignore[no-any-return]
+        """-> ``[M, J, T, width]``, packed ``[T, width]``, pooled ``[M, width]``; one more beside mixed samples."""
+        tokens = step.views[view].tokens
+        own = step.views[tokens.of if isinstance(tokens, Mixed) else view]
+        if own.teacher is None:
+            raise ValueError(f"target=keys: the teacher does not look at the view {view!r}; name others in objectives.NAME.views")
+        keys: Tensor = self.head(replace(own, student=own.teacher), where)
+        if not any(isinstance(each.tokens, Mixed) for each in step.views.values()):
+            return keys
+        if where.index is not None:
+            raise ValueError("target=keys beside mixed samples describes samples; set region=pooled")
+        share = tokens.share if isinstance(tokens, Mixed) else None
+        share = torch.ones(len(keys), device=keys.device) if share is None else share
+        return torch.cat([keys.float(), share[:, None]], dim=1)
 
     @torch.no_grad()
     def after_step(self, ctx: Context) -> None:

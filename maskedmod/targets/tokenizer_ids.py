@@ -8,6 +8,7 @@ from torch import Tensor
 
 from maskedmod.core.blocks.target import Target
 from maskedmod.core.mask_set import Where
+from maskedmod.core.mixed import Mixed
 from maskedmod.core.spec import Spec
 from maskedmod.core.step import Step
 from maskedmod.core.tokens import take
@@ -19,7 +20,7 @@ class TokenizerIds(Target):
 
     ``labels``: ``codes``, the nearest vector of the codebook, as the paper has it; ``argmax``, the place of the largest value
     in the tokenizer's output, which never looks at the codebook, as the released code does. ``vocab``: number of
-    classes, no fewer than there are codes or values.
+    classes, no fewer than there are codes or values. Tokens mixed from another view have the words they had there.
     """
 
     discrete = True
@@ -33,10 +34,13 @@ class TokenizerIds(Target):
 
     def forward(self, step: Step, view: str, where: Where) -> Tensor:
         """-> int64 ``[M, J, T]``, packed ``[T]``."""
-        teacher = step.views[view].teacher
+        tokens = step.views[view].tokens
+        mixed = tokens if isinstance(tokens, Mixed) else None
+        teacher = step.views[view if mixed is None else mixed.of].teacher
         if teacher is None or "codes" not in teacher.taps or where.index is None:
             raise ValueError("target=tokenizer_ids describes tokens by the codes of teacher=tokenizer, or of a pretrained one")
         ids = teacher.taps["codes"] if self.labels == "codes" else teacher.taps["vectors"].argmax(-1)
+        ids = ids if mixed is None else mixed.mix(ids)
         if ids.ndim > 1:
             return take(ids, where.index)
         return ids[where.index % len(ids)]  # packed rows are the batch once for every mask

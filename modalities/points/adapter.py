@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from maskedmod.core.context import Context
+from maskedmod.core.mixed import cut_mixed
 from maskedmod.core.modality import Modality, Panel, Record
 from maskedmod.core.pyramid import Pyramid
 from maskedmod.core.spec import Spec
@@ -45,8 +46,9 @@ class Points(Modality):
     the one that is masked and predicted, 0 = the finest (Point-M2AE, Zhang et al. 2022, section 3.1: 1 of 3).
     ``mesh``: surface takes points evenly on a mesh's faces, vertices its corners. ``drop_nan``: points that are not finite are
     left out; else they make a bad sample. ``pointnet``: widths inside the embedding of a group; ``group_width``: what it gives,
-    before a linear map to the width that is asked for (Point-BERT, MaskPoint: 256), null: that width at once. Raises UserError
-    for sizes that contradict one another.
+    before a linear map to the width that is asked for (Point-BERT, MaskPoint: 256), null: that width at once. ``cut_mix``: a
+    second view, ``mix``, of groups from two clouds of the batch (Point-BERT, section 3.3). Raises UserError for sizes that
+    contradict one another.
     """
 
     extensions: ClassVar[tuple[str, ...]] = tuple(READERS)
@@ -70,6 +72,7 @@ class Points(Modality):
         coarser: tuple[tuple[int, int], ...] = (),
         level: int = 0,
         group_width: int | None = None,
+        cut_mix: bool = False,
     ) -> None:
         super().__init__()
         if not 1 <= group_size <= points or not 1 <= groups <= points:
@@ -78,6 +81,9 @@ class Points(Modality):
         check_scales(self.sizes, level)
         self.part = Part(points, group_size, centre, mesh, drop_nan)
         self.groups, self.group_size, self.near_origin = groups, group_size, near_origin
+        if cut_mix and coarser:
+            raise UserError("modality.cut_mix mixes groups of one scale: take out modality.coarser")
+        self.cut_mix = cut_mix
         self.centre, self.scale, self.pointnet, self.group_width = centre, scale, tuple(pointnet), group_width
 
     @property
@@ -103,6 +109,9 @@ class Points(Modality):
         """Centre, scale, then augment in training: adds ``points`` float32 ``[B, P, 3]``."""
         points = normalised(batch["cloud"].float(), self.centre, self.scale)
         batch = {**batch, "points": points}
+        if self.cut_mix and (ctx.training or ctx.generator is not None):
+            drawn = torch.rand(len(points), 1 + self.groups, generator=ctx.generator, device=points.device)
+            batch |= {"mix_share": drawn[:, 0], "mix_noise": drawn[:, 1:]}
         return self.augment(batch, ctx) if ctx.training and self.augment is not None else batch
 
     def tokenize(self, batch: dict[str, Any]) -> dict[str, Tokens]:
@@ -112,7 +121,10 @@ class Points(Modality):
         if len(self.sizes) > 1:
             return {"main": Pyramid.of(scales(points, self.sizes, self.near_origin), self.level)}
         found = group_points(points, self.groups, self.group_size, self.near_origin)
-        return {"main": Cloud(found.local, found.centres, index=found.index, total=points.shape[1])}
+        main = Cloud(found.local, found.centres, index=found.index, total=points.shape[1])
+        if "mix_share" not in batch:
+            return {"main": main}
+        return {"main": main, "mix": cut_mixed(main, batch["mix_share"], batch["mix_noise"])}
 
     def embedding(self, width: int) -> nn.Module:
         """A small PointNet over the points of a group, and a linear map where it has a width of its own."""

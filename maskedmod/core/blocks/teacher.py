@@ -29,13 +29,14 @@ class Teacher(nn.Module, ABC):
     """Base of teachers, built as ``block(spec, student, **arguments)`` with the student's encoder.
 
     ``sees``: ``full`` (before the mask is drawn, all tokens), ``same`` (after it, the student's own input), or ``own`` (what
-    another draw of the mask leaves).
-    ``width`` is the width of its latent. ``follows``: its ``encoder`` is an average of the student's.
+    another draw of the mask leaves). ``views``: those that it looks at, None = all. ``width`` is the width of its latent.
+    ``follows``: its ``encoder`` is an average of the student's.
     """
 
     width: int
     sees: Literal["full", "same", "own"] = "full"
     follows: bool = False
+    views: tuple[str, ...] | None = None
 
     @abstractmethod
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
