@@ -200,6 +200,10 @@ class Modality(nn.Module, ABC):
         """Statistics of decoded training samples that this adapter wants measured (nothing by default)."""
         return {}
 
+    def remarks(self) -> list[str]:
+        """Lines that a run says of its statistics (none by default)."""
+        return []
+
     def raw_features(self, batch: dict[str, Any]) -> Tensor:
         """Features without any learning, ``[B, F]``, of a prepared batch: what a probe on an encoder has to beat. By default
         mean and deviation of every token value over a sample's tokens, or shares of every id."""

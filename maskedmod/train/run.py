@@ -82,7 +82,7 @@ def _trainer(tree: dict[str, Any], settings: TrainSettings, parallel: Parallel, 
     modality.statistics.update(_together(parallel, measured))
     torch.manual_seed(seed)
     model = build_model(tree, modality, Checkpoints())
-    lines = [*notes, *getattr(source, "notes", [])]
+    lines = [*notes, *getattr(source, "notes", []), *modality.remarks()]
     if tree.get("init") and not (out / "checkpoints").exists():
         lines += start_from(model, tree["init"]).lines(Start.of(tree["init"]).checkpoint)
     shared: dict[str, Any] = {

@@ -22,6 +22,8 @@ from .fbank import FLOOR, Filterbank, Window, kaldi_fbank
 from .patches import Clips, Lattice, pair
 from .reading import Fit, Part, Wave, duration, read_clip
 
+INTEGERS = 10.0
+"""A mean of log-mel values above this is that of samples that count to 32768 (noise at full scale has 5)."""
 LOUDEST = 32.0
 """A float waveform above this is no sound on the scale of -1 to 1, however much it was amplified."""
 
@@ -212,10 +214,21 @@ class Audio(Modality):
         with measured statistics, beyond the training data. While these are to be measured, anything goes."""
         if (self.mean is None or self.std is None) and not self.statistics:
             return
-        most = float(self.statistics.get("loudest", LOUDEST))
+        most = self._loudest()
         if (peak := _peak(sample)) > most:
             usual = "-1 to 1" if most == LOUDEST else f"at most {most:.5g} as in training"
             raise BadSample(f"samples reach {peak:.5g}, expected {usual}: give integers as int16, or divide by 32768")
+
+    def _loudest(self) -> float:
+        """The bound of samples; a mean that no sound in [-1, 1] has is that of integers' values."""
+        found = float(self.statistics.get("mean", 0.0)) if self.mean is None else 0.0
+        return float(self.statistics.get("loudest", LOUDEST * 32768 if found > INTEGERS else LOUDEST))
+
+    def remarks(self) -> list[str]:
+        """That the training data are on another scale than [-1, 1]."""
+        if (most := self._loudest()) == LOUDEST:
+            return []
+        return [f"samples reach about {most / LOUDEST:.5g}, not 1: the model is one of sounds on that scale"]
 
     def demo(self, split: str) -> Sequence[Record]:
         """Synthesised labelled clips of 1.2 to 2 s at 16 kHz: 512 for ``train``, 64 for ``val``."""
@@ -230,8 +243,8 @@ class Audio(Modality):
         if self.mean is not None and self.std is not None:
             return {}
         usual = max(1.0, float(np.median([_peak(sample) for sample in samples]))) if len(samples) else 1.0
-        samples = [sample for sample in samples if _peak(sample) <= LOUDEST * usual]
         loudest = {"loudest": LOUDEST * usual} if usual > LOUDEST else {}
+        samples = [sample for sample in samples if _peak(sample) <= loudest.get("loudest", LOUDEST)]
         count, total, square = 0, 0.0, 0.0
         for first in range(0, len(samples), 16):
             batch = self.collate(samples[first : first + 16])

@@ -35,21 +35,20 @@ def _past_metadata(raw: bytes) -> int:
 
 def _header(raw: bytes, at: int) -> tuple[int, int] | None:
     """Samples of the frame and its number (of frames, or of samples before it); None where no header stands, or a damaged one."""
-    if at + 16 > len(raw) or raw[at + 3] & 1:
+    head = raw[at : at + 16].ljust(16, b"\0")
+    block, rate = head[2] >> 4, head[2] & 15
+    if block == 0 or rate == 15 or head[3] & 1:
         return None
-    block, rate = raw[at + 2] >> 4, raw[at + 2] & 15
-    if block == 0 or rate == 15:
-        return None
-    first, place = raw[at + 4], at + 5
-    more = next((i for i in range(7) if not first & 0x80 >> i), 7)  # ones at the left: as many bytes, as in UTF-8
-    number = first & (0x7F >> more)
+    more = next((i for i in range(7) if not head[4] & 0x80 >> i), 7)  # ones at the left: as many bytes, as in UTF-8
+    number, place = head[4] & (0x7F >> more), 5
     for _ in range(more - 1):
-        number, place = number << 6 | raw[place] & 0x3F, place + 1
-    size = {1: 192}.get(block, 576 << block - 2 if block < 6 else 256 << max(block - 8, 0))
+        number, place = number << 6 | head[place] & 0x3F, place + 1
     if block in (6, 7):
-        size, place = int.from_bytes(raw[place : place + block - 5], "big") + 1, place + block - 5
+        size, place = int.from_bytes(head[place : place + block - 5], "big") + 1, place + block - 5
+    else:
+        size = 192 if block == 1 else 144 << block if block < 6 else 1 << block
     place += {12: 1, 13: 2, 14: 2}.get(rate, 0)
-    return (size, number) if _sum(raw[at : place + 1], 8, 0x07) == 0 else None
+    return (size, number) if _sum(head[: place + 1], 8, 0x07) == 0 else None
 
 
 def _sum(part: bytes, bits: int, polynomial: int) -> int:

@@ -38,8 +38,10 @@ class Sdf(Source):
             if self.val_path is not None:
                 self._splits = {"train": whole, "val": self._open(self.val_path)}
             else:
-                train, val = split_by_hash([whole.name(i) for i in range(len(whole))], self.val_fraction)
-                self._splits = {"train": whole.subset(train), "val": whole.subset(val)}
+                held = np.flatnonzero(whole.filled)
+                _, val = split_by_hash([whole.name(i) for i in held.tolist()], self.val_fraction)
+                rows = np.setdiff1d(np.arange(len(whole)), held[val])
+                self._splits = {"train": whole.subset(rows), "val": whole.subset(held[val])}
             train_count, val_count = len(self._splits["train"]), len(self._splits["val"])
             self.note(f"{self.path}: {train_count} entries to train on, {val_count} to validate")
         return self._splits[split]
@@ -67,7 +69,13 @@ class SdfRecords(Sequence[Record]):
     def __init__(self, files: list[TextFile], places: np.ndarray[Any, Any], label: str | None) -> None:
         self.files, self.places, self.label = files, places, label
 
-    def subset(self, rows: Sequence[int]) -> SdfRecords:
+    @property
+    def filled(self) -> np.ndarray[Any, Any]:
+        """bool ``[n]``: entries with a line in them. One without is a bad sample, and is never the one that validates."""
+        found: np.ndarray[Any, Any] = self.places[:, 3] > self.places[:, 2]
+        return found
+
+    def subset(self, rows: Any) -> SdfRecords:
         return SdfRecords(self.files, self.places[np.asarray(rows, np.int64)], self.label)
 
     def name(self, index: int) -> str:

@@ -21,7 +21,7 @@ ENDS = (
     ("citing", "cited"), ("follower", "followee"), ("sender", "receiver"), ("subject", "object"), ("parent", "child"),
     ("person1", "person2"), ("vertex1", "vertex2"), ("a", "b"), ("x", "y"),
 )  # fmt: skip
-"""Names of the two ends, small letters and digits alone."""
+"""Names of the two ends, small letters and digits alone. Single letters may as well be names of nodes."""
 INDEX = ("", "index", "idx", "id", "row", "rowid", "rownames", "unnamed0", "edge", "edgeid", "eid", "no", "nr")
 """Names of a column that numbers the rows, where it does."""
 
@@ -112,7 +112,7 @@ def _names_columns(
     plain = [_plain(name) for name in names]
     if columns is not None and set(columns) <= set(names):
         return True
-    if "" in names or any(one in plain and other in plain for one, other in ENDS):
+    if "" in names or any(one in plain and other in plain for one, other in ENDS if len(one) > 1):
         return True
     if rows and len(rows[0]) == len(names) + 1:
         return True
