@@ -19,7 +19,6 @@ from maskedmod.core.tokens import Tokens
 from maskedmod.layers.corruption import Corruption
 from maskedmod.layers.positions import flat_index
 
-
 AGAIN = 1000
 """Most times that a sequence is drawn again."""
 
@@ -50,13 +49,13 @@ class Random(Mask):
     """Hide a share of the eligible tokens, drawn uniformly (MAE: He et al. 2022, section 3).
 
     ``ratio``: a number, a schedule ``{start, end}``, or a sampler ``{low, high}`` per batch. ``count``: how the share becomes a
-    number: keep_int, mask_int, mask_ceil, mask_round, mask_chance. ``unit``: side of the squares that are hidden as one, in tokens (SimMIM:
-    32 px = 2 patches); needs a lattice. ``scope``: ``batch`` hides the same positions in all rows. ``bernoulli``: every token
-    on its own with probability ratio; else the exact number. ``ignore``: share of the hidden tokens that no loss asks for.
-    ``least``: fewest tokens hidden in a packed sequence that has as many; with bernoulli, sequences with fewer are drawn again
-    (SaProt). ``specials``: in packed sequences cls, eos and the like may be hidden as well (TAPE, fairseq). ``corrupt``: BERT-like shares for
-    encoder.sees=corrupt. ``masks_per_sample``: K. Padding and ineligible tokens are never
-    hidden, and the count is taken from each row's own eligible tokens.
+    number: keep_int, mask_int, mask_ceil, mask_round, mask_chance. ``unit``: side of the squares that are hidden as one, in
+    tokens (SimMIM: 32 px = 2 patches); needs a lattice. ``scope``: ``batch`` hides the same positions in all rows.
+    ``bernoulli``: every token on its own with probability ratio; else the exact number. ``ignore``: share of the hidden
+    tokens that no loss asks for. ``least``: fewest tokens hidden in a packed sequence that has as many; with bernoulli,
+    sequences with fewer are drawn again (SaProt). ``specials``: in packed sequences cls, eos and the like may be hidden as
+    well (TAPE, fairseq). ``corrupt``: BERT-like shares for encoder.sees=corrupt. ``masks_per_sample``: K. Padding and
+    ineligible tokens are never hidden, and the count is taken from each row's own eligible tokens.
     """
 
     def __init__(

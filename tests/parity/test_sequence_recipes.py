@@ -23,7 +23,7 @@ from maskedmod.core.tokens import Layout, Tokens
 from maskedmod.layers.corruption import Corruption, Replaced
 from maskedmod.masks.random import Random
 from maskedmod.recipe.config import resolve
-from maskedmod.sequences.packing import eligible_of, positions
+from maskedmod.sequences.packing import positions
 from tests.parity.golden import GRADIENT, Golden, agree, cases, golden, gradients_agree, load_saved
 
 DATA = ["data=fasta", "data.path=x.fasta"]
