@@ -23,9 +23,9 @@ from maskedmod.zoo.loaded import Loaded
 @dataclass
 class Scan:
     """``values`` float64 ``[n, len(residues)]``: the score of every residue at every place of ``wildtype``, as ``score`` gives it
-    for that single mutant; at the wild type's own residue that of the wild type. ``offset``: the number of the first residue. With
-    marginals, ``own`` float64 ``[n]``: log probability of the wild type's residues, and ``right``: at how many places no other
-    residue is likelier."""
+    for that single mutant; at the wild type's own residue that of the wild type. ``offset``: the number of the first residue.
+    With marginals, ``own`` float64 ``[n]``: log probability of the wild type's residues, and ``right``: at how many places no
+    other residue is likelier."""
 
     values: np.ndarray[Any, Any]
     wildtype: str

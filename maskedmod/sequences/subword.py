@@ -27,8 +27,8 @@ ROBERTA = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
 class Subword:
     """A tokenizer from the JSON text of the ``tokenizers`` library. ``vocab``: number of ids that the alphabet is filled up to
-    with unused tokens, as BERT's vocabulary has them. ``special``: see ``vocabulary.roles``. UserError for text that is no tokenizer, for one without a mask token,
-    and for one with more tokens than ``vocab``."""
+    with unused tokens, as BERT's vocabulary has them. ``special``: see ``vocabulary.roles``. UserError for text that is no
+    tokenizer, for one without a mask token, and for one with more tokens than ``vocab``."""
 
     def __init__(self, text: str, vocab: int | None = None, origin: str = "tokenizer", special: Special | None = None) -> None:
         library = require("tokenizers", "text")
@@ -124,8 +124,8 @@ def _listed(file: Path, vocab: int | None, special: Special | None) -> Subword:
 
 
 def level(tokens: list[str], special: Special | None = None) -> str:
-    """A tokenizer, as JSON text, that knows a list of tokens: cut at every letter where all are letters, from left to right into the
-    longest that fit where they are of several lengths and never words, else at blanks."""
+    """A tokenizer, as JSON text, that knows a list of tokens: cut at every letter where all are letters, from left to right
+    into the longest that fit where they are of several lengths and never words, else at blanks."""
     require("tokenizers", "text")
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 

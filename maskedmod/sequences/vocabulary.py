@@ -43,9 +43,9 @@ _SMILES = re.compile(r"(?:\[[^\]]+\]|Br|Cl|[BCNOSPFIbcnosp0-9()=#+\-\\/:~@>?*$%.
 
 
 def read_tokens(path: str | Path, rows: int | None = None) -> list[str]:
-    """All tokens in the order of their ids: of a file with one a line, of fairseq's ``dict.txt`` (a token and its count a line), of
-    ``vocab.json`` (ids by token) or of ``tokenizer.json``. ``rows``: filled up to that many with unused ones. UserError for what
-    cannot be read, for a token that is there twice, and for more tokens than ``rows``."""
+    """All tokens in the order of their ids: of a file with one a line, of fairseq's ``dict.txt`` (a token and its count a
+    line), of ``vocab.json`` (ids by token) or of ``tokenizer.json``. ``rows``: filled up to that many with unused ones.
+    UserError for what cannot be read, for a token that is there twice, and for more tokens than ``rows``."""
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -166,13 +166,15 @@ def roles(tokens: Sequence[str], special: Special | None = None, where: str = "s
     for token in tokens:
         if (name := _bare(token)) is not None:
             plain.setdefault(name, token)
-    out = {role: next((plain[name] for name in names if name in plain), None) for role, names in _NAMES.items()}
-    for role, token in (special or {}).items():
+    out: dict[str, str | None] = {}
+    for role, names in _NAMES.items():
+        out[role] = next((plain[name] for name in names if name in plain), None)
+    for role, said in (special or {}).items():
         if role not in out:
             raise unknown("role", str(role), ROLES, f"of {where}")
-        if token is not None and token not in tokens:
-            raise UserError(f"{where}: {role}={token!r} is no token of the vocabulary")
-        out[role] = token
+        if said is not None and said not in tokens:
+            raise UserError(f"{where}: {role}={said!r} is no token of the vocabulary")
+        out[role] = said
     return out
 
 
@@ -216,9 +218,9 @@ def kind_of(tokens: Sequence[str], special: Special | None = None) -> Kind:
     if {"[Branch1]", "[Ring1]", "[Branch1_1]"} & set(content):
         return "selfies"
     letters = [token.upper() for token in content if token.isalpha()]
-    if letters and len(letters) >= 0.8 * len(content) and all(set(token) <= BASES for token in letters):
-        if {"A", "C", "G"} <= set("".join(letters)):
-            return "nucleotides"
+    bases = letters and len(letters) >= 0.8 * len(content) and all(set(token) <= BASES for token in letters)
+    if bases and {"A", "C", "G"} <= set("".join(letters)):
+        return "nucleotides"
     longer = [token for token in content if len(token) > 1]
     judged = longer if len(longer) > 20 else content
     share = sum(_SMILES.fullmatch(token.removeprefix("##")) is not None for token in judged) / max(len(judged), 1)
@@ -226,7 +228,8 @@ def kind_of(tokens: Sequence[str], special: Special | None = None) -> Kind:
 
 
 def trained(path: Path) -> bool:
-    """Whether a file is one of a tokenizer that was trained (merges, word pieces of the tokenizers library) and is no mere list."""
+    """Whether a file is one of a tokenizer that was trained (merges, word pieces of the tokenizers library) and is no mere
+    list."""
     if path.name == "vocab.json":
         return (path.parent / "merges.txt").is_file()
     if path.suffix != ".json":

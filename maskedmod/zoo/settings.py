@@ -44,8 +44,8 @@ def settle(layout: Layout, source: Source, given: Mapping[str, Any]) -> dict[str
 
 
 def _find_vocabulary(values: dict[str, Any], layout: Layout, source: Source) -> None:
-    """The vocabulary beside the weights or one folder up, unless it was named (``vocab`` and ``tokenizer`` are older names), and the
-    special tokens that lie with it."""
+    """The vocabulary beside the weights or one folder up, unless it was named (``vocab`` and ``tokenizer`` are older names),
+    and the special tokens that lie with it."""
     for older in ("vocab", "tokenizer"):
         if values.get(older) is not None and values["vocabulary"] is None:
             values["vocabulary"] = values[older]

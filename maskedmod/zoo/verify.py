@@ -62,7 +62,8 @@ class Comparison:
 
 def verify(checkpoint: str, against: str | None = None, how: Mapping[str, Any] | None = None) -> Comparison:
     """Run a checkpoint in ours and in the original implementation. ``against``: transformers, timm or fair-esm; None: the one
-    whose layout the checkpoint has. ``how`` it is read: see ``load``. UserError where the original is not installed or does not have such a model."""
+    whose layout the checkpoint has. ``how`` it is read: see ``load``. UserError where the original is not installed or does
+    not have such a model."""
     loaded = load(checkpoint, **(how or {}))
     place = names.located(checkpoint) if names.is_name(checkpoint) else Path(checkpoint)
     return compare(loaded, place, against)

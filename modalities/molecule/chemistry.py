@@ -19,7 +19,8 @@ def joined(smiles: str) -> str:
 
 
 def parse(smiles: str) -> Any:
-    """The molecule, explicit hydrogens removed as RDKit does; of a reaction all its molecules. BadSample says why there is none."""
+    """The molecule, explicit hydrogens removed as RDKit does; of a reaction all its molecules. BadSample says why there is
+    none."""
     if ">" in smiles:
         if smiles.count(">") != 2:
             raise BadSample(f"{_short(smiles)!r} has {smiles.count('>')} arrows; a reaction is written A.B>>C or A>B>C")

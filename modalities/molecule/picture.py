@@ -18,8 +18,8 @@ MARK = (0.72, 0.72, 0.72)
 
 
 def formula(smiles: str, marked: Sequence[int] = (), size: tuple[int, int] = SIZE) -> np.ndarray[Any, Any]:
-    """uint8 ``[H, W, 3]``: the molecule (of a reaction, all of them) with the atoms numbered in ``marked`` on grey discs; the string itself, with a note, when
-    RDKit cannot read it (what a model predicts need not be a molecule)."""
+    """uint8 ``[H, W, 3]``: the molecule (of a reaction, all of them) with the atoms numbered in ``marked`` on grey discs; the
+    string itself, with a note, when RDKit cannot read it (what a model predicts need not be a molecule)."""
     chem, base = require("rdkit.Chem", "molecule"), require("rdkit.rdBase", "molecule")
     options = chem.SmilesParserParams()
     options.removeHs, options.sanitize = False, False

@@ -47,8 +47,8 @@ def characters() -> Alphabet:
 
 
 def from_file(path: str | Path, special: vocabulary.Special | None = None, rows: int | None = None) -> Alphabet:
-    """Ids in the order of the file (see ``sequences.vocabulary``); special tokens as ``special`` says, else by the names that they
-    usually have. UserError without a mask token, and for a line that is empty or stands there twice."""
+    """Ids in the order of the file (see ``sequences.vocabulary``); special tokens as ``special`` says, else by the names that
+    they usually have. UserError without a mask token, and for a line that is empty or stands there twice."""
     return of(vocabulary.read_tokens(path, rows), f"modality.vocab={path}", special)
 
 

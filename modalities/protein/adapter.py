@@ -34,9 +34,9 @@ class Protein(Modality):
     """Proteins written as letters, packed one after another with no padding.
 
     ``alphabet``: ids of ``esm`` (33 tokens), ``iupac`` (TAPE, 30) or ``saprot`` (446 pairs of residue and structure), or the path
-    of a vocabulary in any order, with a token a line (``vocab.txt``; ``dict.txt`` of fairseq, ``vocab.json``, ``tokenizer.json``),
-    of which a run keeps a copy. ``special``: of such a file, special tokens whose names do not tell what they are, by role
-    (start, end, pad, mask, unk; null: none). ``vocab_size``: ids that it is filled up to with unused ones.
+    of a vocabulary in any order, with a token a line (``vocab.txt``; ``dict.txt`` of fairseq, ``vocab.json``,
+    ``tokenizer.json``), of which a run keeps a copy. ``special``: of such a file, special tokens whose names do not tell what
+    they are, by role (start, end, pad, mask, unk; null: none). ``vocab_size``: ids that it is filled up to with unused ones.
     ``max_length``: residues that the model sees at once, cls and eos not counted: training cuts longer proteins at random, anew
     every epoch, and features of longer ones come from overlapping windows; null: no limit. ``overlap``: residues that two
     windows share; null: a quarter of ``max_length``. ``gaps``: ``-`` and ``.`` are dropped, or kept as tokens. ``rare``: B, Z, U

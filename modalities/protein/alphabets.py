@@ -29,7 +29,8 @@ def in_pairs(letters: Alphabet) -> bool:
 @cache
 def alphabet(name: str) -> Alphabet:
     """``esm``: 33 tokens of ESM-1b and ESM-2 (Lin et al. 2023). ``iupac``: 30 tokens of TAPE (Rao et al. 2019). ``saprot``: 446
-    tokens, a residue and the state of its structure each (Su et al. 2024); ``#p`` is a hidden residue of known structure. UserError for another name."""
+    tokens, a residue and the state of its structure each (Su et al. 2024); ``#p`` is a hidden residue of known structure.
+    UserError for another name."""
     if name not in NAMES:
         raise unknown("alphabet", name, NAMES)
     if name == "esm":

@@ -21,8 +21,8 @@ _DROP, _BAD = -1, -2
 
 @dataclass(frozen=True)
 class Rules:
-    """How letters are read. ``name``: of the alphabet, ``own``: one of a file in its place. ``gaps``: ``-`` and ``.`` are dropped,
-    or kept as tokens (esm). ``rare``: B, Z, U and O keep their own ids, or become X as for ProtBert.
+    """How letters are read. ``name``: of the alphabet, ``own``: one of a file in its place. ``gaps``: ``-`` and ``.`` are
+    dropped, or kept as tokens (esm). ``rare``: B, Z, U and O keep their own ids, or become X as for ProtBert.
 
     Lower case is read as upper case; ``J`` (leucine or isoleucine) and ``*`` inside a sequence become X; ``*`` at its end (a
     stop) and white space are dropped. Each of these is told by ``altered``. Anything else, digits included, is a BadSample that

@@ -22,9 +22,9 @@ BESIDE = "stands beside the weights in the file"
 
 @dataclass
 class Contents:
-    """``weights`` by key. ``beside``: keys of those that stand beside the dict of the weights, which a layout may know (an average
-    of the weights) or not need. ``groups``: names of dicts of tensors where none has the name of the weights (encoder, predictor).
-    ``extras``: names of everything that is no tensor. ``wrappers``: taken out of keys."""
+    """``weights`` by key. ``beside``: keys of those that stand beside the dict of the weights, which a layout may know (an
+    average of the weights) or not need. ``groups``: names of dicts of tensors where none has the name of the weights
+    (encoder, predictor). ``extras``: names of everything that is no tensor. ``wrappers``: taken out of keys."""
 
     weights: dict[str, Tensor] = field(default_factory=dict)
     beside: set[str] = field(default_factory=set)

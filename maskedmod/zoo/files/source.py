@@ -22,12 +22,13 @@ from maskedmod.zoo.files.shells import plain
 
 @dataclass(frozen=True)
 class Source:
-    """What a file holds. ``weights`` by key, with what wrapped models put into keys removed (``module.``, ``_orig_mod.``, named in
-    ``prefix``); a dict of tensors called ``model`` or ``state_dict`` gives plain keys, any other one (``encoder``,
+    """What a file holds. ``weights`` by key, with what wrapped models put into keys removed (``module.``, ``_orig_mod.``,
+    named in ``prefix``); a dict of tensors called ``model`` or ``state_dict`` gives plain keys, any other one (``encoder``,
     ``model_ema``) gives keys ``name.key``. ``beside``: keys of tensors that stand beside the weights,
-    ``groups``: names of dicts of tensors that may, see ``contents``. ``args``: the settings of the run that wrote it. ``config``: ``config.json`` and ``preprocessor_config.json`` beside it.
-    ``extras``: names of everything else (optimiser state, epoch), which is not needed. ``files``: what the tensors are views of;
-    they take no memory until they are read, and stay good when the file is replaced, but not when it is written over."""
+    ``groups``: names of dicts of tensors that may, see ``contents``. ``args``: the settings of the run that wrote it.
+    ``config``: ``config.json`` and ``preprocessor_config.json`` beside it. ``extras``: names of everything else (optimiser
+    state, epoch), which is not needed. ``files``: what the tensors are views of; they take no memory until they are read, and
+    stay good when the file is replaced, but not when it is written over."""
 
     path: Path
     weights: dict[str, Tensor]

@@ -73,7 +73,7 @@ UNREAD = {
     r"(?:.*\.)?albert\.": "ALBERT, whose blocks share one set of weights behind a narrower embedding, is not read",
     r"(?:.*\.)?embedding_hidden_mapping_in\.": "ALBERT, whose blocks share one set of weights, is not read",
     r"(?:.*\.)?deberta\.": "DeBERTa, whose attention knows relative positions apart from content, is not read",
-    r"(?:.*\.)?(?:electra\.|generator_predictions\.|discriminator_predictions\.)": "ELECTRA, with a generator of its own, is not read",
+    r"(?:.*\.)?(?:electra\.|generator_predictions\.|discriminator_predictions\.)": "ELECTRA is not read",
     r"(?:.*\.)?distilbert\.": "DistilBERT is not read",
     r"(?:.*\.)?(?:word_embedding\.|transformer\.mask_emb)": "XLNet, which permutes the order of tokens, is not read",
 }
@@ -83,8 +83,9 @@ NESTED = 4
 
 
 def find(source: Source, name: str | None = None, prefix: str | None = None) -> tuple[Layout, Source]:
-    """The layout called ``name``, or the one that recognises the keys; and the source, with a prefix of all or most keys taken off
-    where that alone makes a layout fit. ``prefix``: takes this one off. UserError names what is known, or what was found."""
+    """The layout called ``name``, or the one that recognises the keys; and the source, with a prefix of all or most keys
+    taken off where that alone makes a layout fit. ``prefix``: takes this one off. UserError names what is known, or what was
+    found."""
     if prefix is not None:
         source = _taken_off(source, prefix)
     layouts, whole = LAYOUTS if name is None else _named(name), source

@@ -1,5 +1,5 @@
-"""``BertForMaskedLM``, ``BertForPreTraining``, ``BertModel``, ``RobertaForMaskedLM``, ``RobertaModel`` of transformers 4 and 5, with
-any vocabulary; TAPE's ``ProteinBertForMaskedLM``, whose names are nearly these.
+"""``BertForMaskedLM``, ``BertForPreTraining``, ``BertModel``, ``RobertaForMaskedLM``, ``RobertaModel`` of transformers 4 and
+5, with any vocabulary; TAPE's ``ProteinBertForMaskedLM``, whose names are nearly these.
 
 One text at a time: the vector of its segment is added to the positions once and for all.
 """

@@ -14,23 +14,22 @@ SETTINGS: dict[str, Any] = {"modality": None, "vocabulary": None, "special": Non
 """Settings that every layout of sequences has: what it reads, the file of its tokens, and their roles."""
 MODALITIES = ("protein", "molecule", "text")
 OF_KIND = {"residues": "protein", "pairs": "protein", "molecule": "molecule", "nucleotides": "text"}
+FILES = ", ".join(vocabulary.FILES)
 NAMED = {30: "iupac", 33: "esm", 446: "saprot"}
 """Alphabets of proteins that are known by their number of ids, where no file says more."""
 
 
 def slot(settings: Tree, rows: int, longest: int | None, usual: str = "text", known: str | None = None) -> Tree:
-    """The modality of a model of ``rows`` ids that sees ``longest`` tokens at once (ends counted; None: any number). ``usual``: what
-    a vocabulary of words is read as; ``known``: an alphabet of proteins to fall back on. UserError where no vocabulary is found,
-    where it is of what nothing here reads, and for a modality that is none of sequences."""
+    """The modality of a model of ``rows`` ids that sees ``longest`` tokens at once (ends counted; None: any number).
+    ``usual``: what a vocabulary of words is read as; ``known``: an alphabet of proteins to fall back on. UserError where no
+    vocabulary is found, where it is of what nothing here reads, and for a modality that is none of sequences."""
     said = settings["modality"]
     if said is not None and said not in MODALITIES:
         raise unknown("modality", str(said), MODALITIES, "of a model of sequences")
     if settings["vocabulary"] is None:
         if said in (None, "protein") and known is not None:
             return {"protein": {"alphabet": known, **_windows(longest, 2)}}
-        raise UserError(
-            f"{rows} ids and no vocabulary beside the weights or one folder up ({', '.join(vocabulary.FILES)}): say vocabulary=FILE"
-        )
+        raise UserError(f"{rows} ids and no vocabulary beside the weights or one folder up ({FILES}): say vocabulary=FILE")
     path = vocabulary.file_of(settings["vocabulary"])
     tokens = vocabulary.read_tokens(path, rows)
     kind = vocabulary.kind_of(tokens, settings["special"])
