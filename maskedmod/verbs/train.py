@@ -20,6 +20,7 @@ A block is swapped by its name (mask=block) and set by its arguments (mask.ratio
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -34,7 +35,7 @@ def run(words: Sequence[str]) -> int:
     import numpy  # noqa: F401  (before torch, which imports it in C, swallows a Ctrl-C meanwhile and goes on without numpy)
 
     first = int(os.environ.get("RANK", "0")) == 0
-    tree = resolve(words, say=print if first else _silent)
+    tree = resolve(words, say=_say if first else _silent)
     if not tree.get("data"):
         raise UserError("no data named: write data=folder data.path=DIR, or preset=demo for the built-in sample")
     from maskedmod.train.run import train
@@ -75,6 +76,10 @@ def _default_out(tree: dict[str, Any], resumes: bool) -> str:
     while (path := Path("runs") / (base if number == 1 else f"{base}-{number}")).exists():
         taken, number = path, number + 1
     return str(taken if resumes and taken is not None else new_folder(base))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _silent(line: str) -> None:

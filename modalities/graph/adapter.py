@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -132,6 +133,15 @@ class Graph(Modality):
         from .demo import records
 
         return records(split)
+
+    def typical(self, count: int) -> Sequence[Record]:
+        """Built-in graphs with as many values per node as the data have."""
+        width = self.features or self.statistics.get("features")
+        records = self.demo("val")[:count]
+        if width is None:
+            return records
+        graphs = [replace(record.data, nodes=np.resize(record.data.nodes, (len(record.data), width))) for record in records]
+        return [Record(graph, record.key) for graph, record in zip(graphs, records, strict=True)]
 
     def raw_features(self, batch: dict[str, Any]) -> Tensor:
         """Of every graph: mean and deviation of its nodes' values; logarithms of its numbers of nodes and edges; mean and
