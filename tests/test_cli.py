@@ -16,7 +16,7 @@ from maskedmod.recipe import catalog
 from maskedmod.recipe import file as recipe_file
 from maskedmod.recipe import head as recipe_head
 from maskedmod.recipe.config import resolve
-from maskedmod.verbs import train as train_verb
+from maskedmod.train.command import default_out, in_order
 from maskedmod.verbs.completion import SCRIPTS, candidates
 from maskedmod.verbs.ls import PARTS, SLOTS
 
@@ -206,26 +206,26 @@ def test_completion(capsys: pytest.CaptureFixture[str]) -> None:
 def test_train_uses_a_new_folder_unless_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     tree = {"recipe": "audio_mae", "preset": "demo"}
-    assert train_verb._default_out(tree, False) == "runs/audio_mae-demo"
+    assert default_out(tree, False) == "runs/audio_mae-demo"
     assert (tmp_path / "runs" / "audio_mae-demo").is_dir(), "taken, so that another command at this moment gets another one"
-    assert train_verb._default_out(tree, False) == "runs/audio_mae-demo-2"
-    assert train_verb._default_out(tree, True) == "runs/audio_mae-demo-2", "the newest"
+    assert default_out(tree, False) == "runs/audio_mae-demo-2"
+    assert default_out(tree, True) == "runs/audio_mae-demo-2", "the newest"
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ValueError, match="out=DIR"):
-        train_verb._default_out(tree, False)
+        default_out(tree, False)
 
 
 def test_stages_follow_one_another(tmp_path: Path) -> None:
     tree = resolve(["recipe=audio_mae", f"out={tmp_path}", "stages=[{name: one}, {name: two, train: {steps: 3}}]"])
-    first, second = train_verb._in_order(tree)
+    first, second = in_order(tree)
     assert first["out"].endswith("1_one") and first["init"] is None
     assert second["init"] == first["out"] and second["train"]["steps"] == 3
 
 
 def test_train_with_no_data_named_is_the_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    text = said(
-        capsys, "train", "recipe=audio_mae", f"out={tmp_path / 'run'}", *SMALL, "train.tensorboard=false", "train.val_batches=1"
-    )
+    words = ["train", "audio_mae", f"out={tmp_path / 'run'}", *SMALL, "train.tensorboard=false", "train.val_batches=1"]
+    assert main(words) == 0
+    text = capsys.readouterr().err
     assert "preset=demo" in text and "data=folder" in text
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert any("loss" in row for row in rows)
