@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stderr
 from importlib import import_module
 from typing import NoReturn
 
 from maskedmod.errors import UserError, one_line, unknown
+from maskedmod.support.columns import fitted
 from maskedmod.support.version import __version__
-from maskedmod.verbs import VERBS
+from maskedmod.verbs import JSON, VERBS
 
 USAGE_ERROR = 2
 """Exit code when a setting, a file or a name is wrong."""
@@ -70,14 +72,18 @@ def _run(verb: str, words: list[str]) -> int:
         raise unknown("verb", verb, VERBS)
     module = import_module(f"maskedmod.verbs.{verb}")
     if any(word in ("-h", "--help") for word in words):
-        print((module.__doc__ or "").strip())
+        print(fitted((module.__doc__ or "").strip()))
         return 0
-    return int(module.run(words))
+    from maskedmod.verbs.words import spoken, switch
+
+    words, quiet = switch(spoken(verb, words), "quiet")
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stderr(nowhere) if quiet else nullcontext():
+        return int(module.run(words))
 
 
 def _help() -> str:
     verbs = "\n".join(f"  {verb:<12} {line}" for verb, line in VERBS.items())
-    return f"""maskedmod {__version__}: masked modelling for every modality
+    return fitted(f"""maskedmod {__version__}: masked modelling for every modality
 
 usage: maskedmod VERB key=value ...
 
@@ -85,4 +91,5 @@ usage: maskedmod VERB key=value ...
 
 Words: recipe=NAME or recipe=FILE.yaml, preset=tiny, mask=random mask.ratio=0.4, train.steps=1000, data=folder data.path=DIR,
 out=DIR; a block is swapped by its name (mask=axis), which drops the arguments of the one before.
-maskedmod VERB --help says more."""
+quiet=true with any verb: nothing but errors and results; json=true: the result as one JSON object ({", ".join(JSON)}).
+maskedmod VERB --help says more.""")

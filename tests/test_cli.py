@@ -16,8 +16,9 @@ from maskedmod.recipe import catalog
 from maskedmod.recipe import file as recipe_file
 from maskedmod.recipe import head as recipe_head
 from maskedmod.recipe.config import resolve
-from maskedmod.verbs import train as train_verb
+from maskedmod.train.command import default_out, in_order
 from maskedmod.verbs.completion import SCRIPTS, candidates
+from maskedmod.verbs.ls import PARTS, SLOTS
 
 SMALL = [
     "encoder.depth=1",
@@ -70,8 +71,10 @@ def test_ls_groups_recipes_by_modality_and_family(capsys: pytest.CaptureFixture[
     found: list[tuple[str, str, str]] = []
     modality = family = ""
     for line in lines:
-        assert len(line) <= 100, line
+        assert len(line) <= 80, line
         text = line.strip()
+        if line.startswith("       "):  # goes on from the line before
+            continue
         if line.startswith("      "):
             found.append((modality, family, text.split()[0]))
             continue
@@ -85,7 +88,7 @@ def test_ls_groups_recipes_by_modality_and_family(capsys: pytest.CaptureFixture[
 
 def test_ls_chooses_among_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, "ls", "recipes", "modality=audio")
-    names = [line.split()[0] for line in text.splitlines() if line.startswith("      ")]
+    names = [line.split()[0] for line in text.splitlines() if line.startswith("      ") and line[6] != " "]
     assert names == ["audio_mae", "mask_spec"] and text.endswith("\n2 recipes in 1 modality\n")
     assert said(capsys, "ls", "modality=audio") == text
     full = said(capsys, "ls", "recipes", "family=proteins and molecules")
@@ -94,11 +97,15 @@ def test_ls_chooses_among_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "esm2" in both and "mole_bert" not in both and both.splitlines()[1].startswith("  protein (")
 
 
-def test_ls_cuts_a_line_at_a_word(capsys: pytest.CaptureFixture[str]) -> None:
-    (line,) = [line for line in said(capsys, "ls", "recipes").splitlines() if " point_bert_tokenizer " in line]
-    kept = line.removesuffix(" ...").split(maxsplit=1)[1]
-    whole = next(head.system for head in recipe_head.heads() if head.name == "point_bert_tokenizer")
-    assert line.endswith(" ...") and whole.startswith(f"{kept} ") and len(line) > 80
+def test_lines_of_lists_and_help_fit_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    """And nothing of a description is lost by it."""
+    for words in (["ls"], ["ls", *PARTS[:5]], *(["ls", slot] for slot in SLOTS), ["--help"], *([verb, "--help"] for verb in VERBS)):
+        long = [line for line in said(capsys, *words).splitlines() if len(line) > 80]
+        assert not [line for line in long if " " in line.strip()], f"{words}: {long}"
+    flat = " ".join(said(capsys, "ls", "recipes").split())
+    for head in recipe_head.heads():
+        assert f"{head.name} {head.system.partition('; ')[0]}" in flat
+    assert "ratio=0.4" not in said(capsys, "ls", "blocks") and "ratio=" in said(capsys, "ls", "mask")
 
 
 def test_files_say_what_signatures_say() -> None:
@@ -199,26 +206,26 @@ def test_completion(capsys: pytest.CaptureFixture[str]) -> None:
 def test_train_uses_a_new_folder_unless_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     tree = {"recipe": "audio_mae", "preset": "demo"}
-    assert train_verb._default_out(tree, False) == "runs/audio_mae-demo"
+    assert default_out(tree, False) == "runs/audio_mae-demo"
     assert (tmp_path / "runs" / "audio_mae-demo").is_dir(), "taken, so that another command at this moment gets another one"
-    assert train_verb._default_out(tree, False) == "runs/audio_mae-demo-2"
-    assert train_verb._default_out(tree, True) == "runs/audio_mae-demo-2", "the newest"
+    assert default_out(tree, False) == "runs/audio_mae-demo-2"
+    assert default_out(tree, True) == "runs/audio_mae-demo-2", "the newest"
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ValueError, match="out=DIR"):
-        train_verb._default_out(tree, False)
+        default_out(tree, False)
 
 
 def test_stages_follow_one_another(tmp_path: Path) -> None:
     tree = resolve(["recipe=audio_mae", f"out={tmp_path}", "stages=[{name: one}, {name: two, train: {steps: 3}}]"])
-    first, second = train_verb._in_order(tree)
+    first, second = in_order(tree)
     assert first["out"].endswith("1_one") and first["init"] is None
     assert second["init"] == first["out"] and second["train"]["steps"] == 3
 
 
 def test_train_with_no_data_named_is_the_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    text = said(
-        capsys, "train", "recipe=audio_mae", f"out={tmp_path / 'run'}", *SMALL, "train.tensorboard=false", "train.val_batches=1"
-    )
+    words = ["train", "audio_mae", f"out={tmp_path / 'run'}", *SMALL, "train.tensorboard=false", "train.val_batches=1"]
+    assert main(words) == 0
+    text = capsys.readouterr().err
     assert "preset=demo" in text and "data=folder" in text
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert any("loss" in row for row in rows)

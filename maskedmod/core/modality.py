@@ -196,6 +196,11 @@ class Modality(nn.Module, ABC):
     def demo(self, split: str) -> Sequence[Record]:
         """Records of the built-in sample for split ``train`` or ``val``; needs no download."""
 
+    def typical(self, count: int) -> Sequence[Record]:
+        """At most ``count`` records that stand for the data where there are none: what a step costs is counted on them. By
+        default of the built-in sample."""
+        return self.demo("val")[:count]
+
     def measure(self, samples: Sequence[Any]) -> dict[str, Any]:
         """Statistics of decoded training samples that this adapter wants measured (nothing by default)."""
         return {}

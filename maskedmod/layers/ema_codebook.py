@@ -54,7 +54,7 @@ class EmaCodebook(nn.Module):
 
     def _start(self, x: Tensor) -> None:
         """k-means of the first batch; a run that goes on has it already."""
-        if not self.started:
+        if not x.is_meta and not self.started:  # on shapes alone there is nothing to start from
             count = len(self.vectors)
             enough = len(x) >= count
             drawn = (

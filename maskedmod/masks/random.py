@@ -59,12 +59,12 @@ class Random(Mask):
 
     ``ratio``: a number, a schedule ``{start, end}``, or a sampler ``{low, high}`` per batch. ``count``: how the share becomes a
     number: keep_int, mask_int, mask_ceil, mask_round, mask_chance. ``unit``: side of the squares that are hidden as one, in
-    tokens (SimMIM: 32 px = 2 patches); needs a lattice. ``scope``: ``batch`` hides the same positions in all rows,
-    in packed sequences those of the longest. ``bernoulli``: every token on its own with probability ratio; else the exact number. ``ignore``: share of the hidden
-    tokens that no loss asks for. ``least``: fewest tokens hidden in a packed sequence that has as many; with bernoulli,
-    sequences with fewer are drawn again (SaProt). ``specials``: in packed sequences cls, eos and the like may be hidden as
-    well (TAPE, fairseq). ``corrupt``: BERT-like shares for encoder.sees=corrupt. ``masks_per_sample``: K. Padding and
-    ineligible tokens are never hidden, and the count is taken from each row's own eligible tokens.
+    tokens (SimMIM: 32 px = 2 patches); needs a lattice. ``scope``: ``batch`` hides the same positions in all rows, in
+    packed sequences those of the longest. ``bernoulli``: every token on its own with probability ratio; else the exact number.
+    ``ignore``: share of the hidden tokens that no loss asks for. ``least``: fewest tokens hidden in a packed sequence that has as
+    many; with bernoulli, sequences with fewer are drawn again (SaProt). ``specials``: in packed sequences cls, eos and the like
+    may be hidden as well (TAPE, fairseq). ``corrupt``: BERT-like shares for encoder.sees=corrupt. ``masks_per_sample``: K. Padding
+    and ineligible tokens are never hidden, and the count is taken from each row's own eligible tokens.
     """
 
     def __init__(

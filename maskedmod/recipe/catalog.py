@@ -1,7 +1,7 @@
 """Where blocks are: a block's recipe name is its file name. Everything but ``load`` reads files and imports nothing heavy.
 
-Names from outside the package: modalities by the entry-point group ``maskedmod.modalities``; any block as
-``package.module:Class``.
+Names from outside the package: modalities by the entry-point group ``maskedmod.modalities``, blocks by the group
+``maskedmod.blocks`` (``mask.my_idea = "package.module:MyIdea"``); any block as ``package.module:Class``.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ GIVEN = {"mask": 1, "encoder": 2, "teacher": 2, "target": 1, "head": 1, "loss": 
 """Leading constructor arguments that the model supplies (spec, embedding, student), so that no recipe writes them."""
 
 ENTRY_POINTS = "maskedmod.modalities"
+BLOCK_POINTS = "maskedmod.blocks"
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,31 @@ def names(slot: str, modality: str | None = None) -> list[str]:
     """Recipe names of the blocks of a slot, sorted. ``augment`` belongs to a modality (None: of all of them)."""
     if slot == "modality":
         return sorted({*_modules(_folder("maskedmod.modalities"), packages=True), *_third_parties()})
+    return sorted({*_own(slot, modality), *_plugins(slot, modality)})
+
+
+def _own(slot: str, modality: str | None) -> list[str]:
+    """Blocks that are files of this package, or of a modality's."""
     if slot == "augment":
         owners = [modality] if modality else names("modality")
         return sorted({name for owner in owners for name in _modules(_augment_folder(owner))})
     return _modules(_folder(PACKAGES[slot]))
+
+
+def _plugins(slot: str, modality: str | None = None) -> dict[str, str]:
+    """``package.module:Class`` by name, of the blocks that other packages offer for a slot. A name that is ours, or that two
+    packages offer, stands for itself no more: these are listed, and used, as ``package.module:Class``."""
+    offered = [(name.partition(".")[2], value) for name, value in points(BLOCK_POINTS) if name.partition(".")[0] == slot]
+    if not offered:
+        return {}
+    taken = {*_own(slot, modality)} | {name for name, value in offered if any(name == n and value != v for n, v in offered)}
+    return {value if name in taken or not name else name: value for name, value in offered}
+
+
+def misnamed() -> list[str]:
+    """Entry points for blocks that name no slot, as ``NAME = VALUE``."""
+    slots = ("augment", *PACKAGES)
+    return [f"{name} = {value}" for name, value in points(BLOCK_POINTS) if name.partition(".")[0] not in slots]
 
 
 def is_block(slot: str, name: str, modality: str | None = None) -> bool:
@@ -79,11 +101,18 @@ def load(slot: str, name: str, modality: str | None = None) -> type[Any]:
     if slot == "modality" and name in _third_parties():
         module, _, attribute = _third_parties()[name].partition(":")
         return _imported(slot, module, attribute or camel(name))
+    if slot != "modality" and (value := _plugins(slot, modality).get(name)):
+        return _imported(slot, *value.split(":", 1))
     return _named(import_module(_module_name(slot, name, modality)), name)
 
 
 def entry(slot: str, name: str, modality: str | None = None) -> Entry:
     """Summary and arguments of a block, read from its source."""
+    value = name if ":" in name else "" if slot == "modality" else _plugins(slot, modality).get(name, "")
+    if value:
+        module, _, name = value.partition(":")
+        path = _outside(module)
+        return Entry("", ()) if path is None else _read(path, name)
     read = [_read(path, name) for path in _sources(slot, name, modality)]
     arguments = next((found.arguments for found in read if found.arguments), ())
     return Entry(next((found.summary for found in read if found.summary), ""), arguments)
@@ -139,13 +168,32 @@ def _package(modality: str) -> str:
 
 
 def _third_parties() -> dict[str, str]:
-    return _points(tuple(sys.path))
+    return dict(points(ENTRY_POINTS))
+
+
+def points(group: str) -> tuple[tuple[str, str], ...]:
+    """Names and values of the entry points of a group, sorted."""
+    return _points(group, tuple(sys.path))
 
 
 @lru_cache
-def _points(path: tuple[str, ...]) -> dict[str, str]:
-    """Entry points by name; asked anew when the import path has changed."""
-    return {point.name: point.value for point in metadata.entry_points(group=ENTRY_POINTS)}
+def _points(group: str, path: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Asked anew when the import path has changed."""
+    return tuple(sorted({(point.name, point.value) for point in metadata.entry_points(group=group)}))
+
+
+def _outside(module: str) -> Path | None:
+    """File of a module of another package, without importing its parents."""
+    top, *rest = module.split(".")
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or not rest:
+        return None if spec is None or not spec.origin else Path(spec.origin)
+    places = [Path(place).joinpath(*rest) for place in spec.submodule_search_locations or ()]
+    found = [path for place in places for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()]
+    return next(iter(found), None)
 
 
 def _folder(package: str) -> Path | None:

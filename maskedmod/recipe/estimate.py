@@ -1,4 +1,5 @@
-"""What a recipe costs before it runs: parameters, operations and memory of a step, counted on shapes alone."""
+"""What a recipe costs before it runs: parameters, operations and memory of a step, counted on shapes alone. Packed sequences and
+graphs, whose samples have no size of their own, are counted on built-in ones."""
 
 from __future__ import annotations
 
@@ -15,10 +16,16 @@ from maskedmod.core.apply import Seen, apply
 from maskedmod.core.blocks.teacher import Checkpoints
 from maskedmod.core.context import Context
 from maskedmod.core.latent import Latent
+from maskedmod.core.modality import Modality
 from maskedmod.core.model import MaskedModel
 from maskedmod.core.step import View
 from maskedmod.core.tokens import Tokens
+from maskedmod.errors import UserError
 from maskedmod.recipe.build import build_mask, build_modality, build_model
+from maskedmod.recipe.shapes import Shapes, drawn, floats_emptied
+
+PACKED = 8
+"""Built-in samples that a packed count is the mean of."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,8 @@ class Parameters:
 @dataclass(frozen=True)
 class Cost:
     """Of one optimiser step. ``flops``: floating-point operations (a multiply-add is two), forward, backward and teacher.
-    ``state_bytes``: weights, gradients and optimiser moments; ``activation_bytes``: kept from forward to backward."""
+    ``state_bytes``: weights, gradients and optimiser moments; ``activation_bytes``: kept from forward to backward. ``sample``: what a count
+    of packed samples stands on."""
 
     samples: int
     tokens: int
@@ -43,12 +51,16 @@ class Cost:
     flops: int
     state_bytes: int
     activation_bytes: int
+    sample: str = ""
 
 
-def meta_model(tree: dict[str, Any], checkpoints: Checkpoints | None = None) -> MaskedModel:
+def meta_model(
+    tree: dict[str, Any], checkpoints: Checkpoints | None = None, statistics: dict[str, Any] | None = None
+) -> MaskedModel:
     """The model without memory: parameters have shapes, no values. The modality and the mask are real. ``checkpoints``: see
-    ``build_model``."""
+    ``build_model``. ``statistics``: what the modality would have measured on data."""
     modality = build_modality(tree)
+    modality.statistics.update(statistics or {})
     with torch.device("meta"), _NoDraws():
         model = build_model(tree, modality, checkpoints)
     model.mask = build_mask(tree, modality.spec)
@@ -82,55 +94,90 @@ def count_parameters(model: MaskedModel) -> Parameters:
     return Parameters(size(model), size(model, True), size(model.encoder), size(model.objectives), size(model.teacher))
 
 
-def count_cost(model: MaskedModel, batch_size: int, accumulate: int = 1) -> Cost:
-    """Cost of a step of ``batch_size`` samples, from a forward pass of one built-in sample on meta tensors.
+def sized_model(tree: dict[str, Any], checkpoints: Checkpoints | None = None) -> tuple[MaskedModel, str]:
+    """``meta_model``, with sizes that only data tell (values of a node) taken from the built-in sample, and what was taken."""
+    try:
+        return meta_model(tree, checkpoints), ""
+    except UserError:
+        modality = build_modality(tree)
+        found = modality.measure([modality.read(record) for record in modality.typical(1)])
+        if not found:
+            raise
+        return meta_model(tree, checkpoints, found), ", ".join(f"{key} {value}" for key, value in found.items())
+
+
+def count_cost(model: MaskedModel, batch_size: int, accumulate: int = 1, batch_tokens: int | None = None) -> Cost:
+    """Cost of a step of ``batch_size`` samples, or of packed ``batch_tokens``, from a forward pass of built-in samples on tensors
+    without values.
 
     Attention counts as its two matrix products; targets and losses, below a percent, are left out. Activations are of one
-    accumulation part. Raises ValueError for a mask that looks at a teacher's values, which shapes alone do not give.
+    accumulation part. Raises NotImplementedError where a frozen teacher would have to be fetched.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    if model.mask.needs_teacher:
-        raise ValueError("the mask depends on the teacher's values")
     tokens = _sample(model)
+    context = Context(generator=torch.Generator().manual_seed(0))
     rows = tokens.repeat(model.mask.per_sample)
-    mask = model.mask(rows, Context(generator=torch.Generator().manual_seed(0)))
+    teacher, taught = None, FlopCounterMode(display=False)
+    with Shapes(), taught:
+        teacher = _teach(model, Seen(tokens), "full")
+    mask = model.mask(rows, context.with_teacher(drawn(teacher)))
     seen = apply(rows, mask, model.encoder.sees)
-    with FlopCounterMode(display=False) as taught:
-        teacher = _teach(model, tokens, seen)
     kept: list[Tensor] = []
-    with FlopCounterMode(display=False) as learnt, torch.autograd.graph.saved_tensors_hooks(_keep_in(kept), _same):
-        student = model.encoder(_meta(seen), model._taps("head"))
-        view = View(_meta(tokens), _meta(rows), _meta(mask), student, teacher)
+    if teacher is None and model.teacher is not None:
+        with Shapes(), taught:
+            teacher = _teach(model, seen, "same")
+    learnt = FlopCounterMode(display=False)
+    with Shapes(), learnt, torch.autograd.graph.saved_tensors_hooks(_keep_in(kept), _same):
+        student = model.encoder(floats_emptied(seen), model._taps("head"))
+        view = View(floats_emptied(tokens), floats_emptied(rows), floats_emptied(mask), student, teacher)
         predictions = [objective.head(view, view.mask.where(objective.region)) for _, objective in model._each()]
     kept += predictions
-    samples, parameters = tokens.batch, count_parameters(model)
+    samples, parameters, length = tokens.batch, count_parameters(model), _length(tokens)
+    if batch_tokens is not None:
+        batch_size = max(1, batch_tokens // length)
     return Cost(
         samples=batch_size,
-        tokens=_length(tokens),
+        tokens=length,
         visible=_length(seen.tokens) * rows.batch // samples,
         flops=(3 * learnt.get_total_flops() + taught.get_total_flops()) * batch_size // samples,
         state_bytes=4 * parameters.total + 12 * parameters.trained,
         activation_bytes=_bytes(kept, model) * max(1, batch_size // accumulate) // samples,
+        sample=_told(tokens, model.modality) if tokens.layout.packed else "",
+    )
+
+
+def _told(tokens: Tokens, modality: Modality) -> str:
+    """What a packed count stands on, since its samples have no size of their own."""
+    return (
+        f"{tokens.batch} built-in samples of {_length(tokens)} {modality.unit()}s in the mean; longer or larger ones cost in proportion, "
+        "attention more"
     )
 
 
 def _sample(model: MaskedModel) -> Tokens:
-    """Tokens of one built-in sample, on the CPU."""
+    """Tokens of one built-in sample, or of several packed ones, on the CPU."""
     modality = model.modality
     with torch.no_grad():
-        sample = modality.read(modality.expand(modality.demo("val")[0])[0])
-        modality.statistics.update(modality.measure([sample]))
+        first = modality.read(modality.expand(modality.typical(1)[0])[0])
+        known = dict(modality.statistics)
+        modality.statistics.update({**modality.measure([first]), **known})
         context = Context(training=False, generator=torch.Generator().manual_seed(0))
-        return next(iter(modality.tokenize(modality.prepare(modality.collate([sample]), context)).values()))
+        tokens = _tokens(modality, [first], context)
+        if tokens.layout.packed:
+            tokens = _tokens(modality, [modality.read(record) for record in modality.typical(PACKED)], context)
+        return tokens
+
+
+def _tokens(modality: Modality, samples: list[Any], context: Context) -> Tokens:
+    return next(iter(modality.tokenize(modality.prepare(modality.collate(samples), context)).values()))
 
 
 @torch.no_grad()
-def _teach(model: MaskedModel, tokens: Tokens, seen: Seen) -> Latent | None:
-    if model.teacher is None:
+def _teach(model: MaskedModel, seen: Seen, moment: str) -> Latent | None:
+    if model.teacher is None or model.teacher.sees != moment:
         return None
-    shown = Seen(tokens) if model.teacher.sees == "full" else dataclasses.replace(seen, hidden=None)
-    return model.teacher(_meta(shown), model._taps("target"))
+    return model.teacher(floats_emptied(dataclasses.replace(seen, hidden=None)), model._taps("target"))
 
 
 def _keep_in(kept: list[Tensor]) -> Callable[[Tensor], Tensor]:
@@ -156,11 +203,3 @@ def _length(tokens: Tokens) -> int:
     """Tokens per sample (of a packed batch: the mean)."""
     return tokens.shape[0] // tokens.batch if tokens.layout.packed else tokens.shape[1]
 
-
-def _meta(value: Any) -> Any:
-    """The same value with every tensor on the meta device."""
-    if isinstance(value, Tensor):
-        return value.to("meta")
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.replace(value, **{f.name: _meta(getattr(value, f.name)) for f in dataclasses.fields(value)})
-    return tuple(_meta(part) for part in value) if isinstance(value, tuple) else value

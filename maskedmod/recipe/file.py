@@ -12,6 +12,8 @@ import yaml
 from maskedmod.errors import UserError, one_line, unknown
 
 ENDINGS = (".yaml", ".yml")
+RUN = "recipe.yaml"
+"""The resolved recipe in a run folder."""
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -60,14 +62,16 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Path:
-    """File of a recipe: a name of the package's, or the path of a YAML file."""
+    """File of a recipe: a name of the package's, the path of a YAML file, or a run folder."""
     path = Path(name).expanduser()
+    if path.is_dir() and (path / RUN).is_file() and ("/" in name or name not in names()):
+        return path / RUN
     if name.endswith(ENDINGS) or "/" in name:
         if not path.is_file():
             raise UserError(f"recipe file {name} does not exist")
         return path
     if name not in names():
-        raise unknown("recipe", name, [*names(), "the path of a .yaml file"])
+        raise unknown("recipe", name, [*names(), "the path of a .yaml file", "a run folder"])
     return folder() / f"{name}.yaml"
 
 

@@ -66,7 +66,7 @@ class Pretrained(Teacher):
         """-> features of all tokens ``[B, N, D]``, the tap ``codes`` where the teacher is a tokenizer."""
         tokens = seen.tokens
         if tokens.values.is_meta:
-            raise NotImplementedError("a pretrained teacher is not counted")
+            raise NotImplementedError(f"the frozen teacher {self.checkpoint} would have to be fetched or read")
         loaded = self._teacher(tokens.values.device)
         latent = loaded.model.encoder(replace(seen, tokens=self._given(loaded.modality, tokens)), [*taps, *self.taps])
         if latent.tokens.shape[-1] != self.width:

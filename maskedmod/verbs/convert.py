@@ -30,7 +30,7 @@ NEEDED = (("checkpoint", "a run folder or a model"), ("to", "hf, timm, fair or f
 
 def run(words: Sequence[str]) -> int:
     """Convert, say what was written and what was left out, and push."""
-    given = dict(split_words(named(words), KEYS))
+    given = dict(split_words(words, KEYS))
     for key, what in NEEDED:
         if not given.get(key):
             raise UserError(f"{key} is missing: write {key}=... ({what})")
@@ -48,7 +48,3 @@ def run(words: Sequence[str]) -> int:
         print(push(Path(str(given["output"])), str(given["push"]), private=given.get("private", False)))
     return 0
 
-
-def named(words: Sequence[str]) -> list[str]:
-    """A first word without a key is the checkpoint."""
-    return [f"checkpoint={word}" if number == 0 and "=" not in word else word for number, word in enumerate(words)]

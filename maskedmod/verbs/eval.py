@@ -33,6 +33,7 @@ pool=mean         mean over tokens, sum, max, mean_max (mean plus the largest va
 encoder=student   or teacher, where the method has one
 samples=N         at most so many training samples, drawn with seed 0
 output=FILE       default: eval.json in the run folder; eval_PROTOCOL.json is written beside it
+json=true         print the result as one JSON object
 batch_size=128    of the encoder, and of training;  workers=0 reading processes;  device=cpu|cuda
 """
 
@@ -44,6 +45,7 @@ from typing import Any
 
 from maskedmod.errors import UserError
 from maskedmod.recipe.config import split_words
+from maskedmod.verbs.words import print_json, switch
 from maskedmod.zoo.how import HOW, how
 
 KINDS: dict[str, Any] = {
@@ -63,6 +65,7 @@ KEYS = ("checkpoint", "protocol", "data", *HOW, *KINDS, *ARGUMENTS, "output")
 
 def run(words: Sequence[str]) -> int:
     """Judge, print the table, write eval.json."""
+    words, as_json = switch(words, "json")
     data = [word for word in words if word.startswith(("data=", "data.", "modality."))]
     given = dict(split_words([word for word in words if word not in data], KEYS))
     for key in ("checkpoint", "protocol"):
@@ -80,9 +83,12 @@ def run(words: Sequence[str]) -> int:
     chosen(protocol, arguments)  # what is misspelt is said before anything is computed
     output = _output(given.get("output"), checkpoints[0])
     result = evaluate(checkpoints, protocol, data, common, output.parent / protocol, **arguments)
-    print(result.text())
     result.write(output.with_name(f"{output.stem}_{protocol}.json"))
-    print(f"\n{result.write(output)}")
+    written = result.write(output)
+    if as_json:
+        print_json({**result.to_json(), "file": written})
+    else:
+        print(f"{result.text()}\n\n{written}")
     return 0
 
 

@@ -18,6 +18,7 @@ def run(words: Sequence[str]) -> int:
         raise UserError(
             "name a checkpoint: maskedmod pull facebook/vit-mae-base; maskedmod ls checkpoints lists those that are known"
         )
+    words = [word.removeprefix("checkpoint=") for word in words]
     for word in words:
         if not names.is_name(word):
             raise unknown("checkpoint", word, checkpoints.entries())

@@ -12,12 +12,13 @@ mutants=PATH      CSV or TSV file; every row and column is kept, a column of sco
 column=NAME       mutants as A24G, several as A24G:C30D (or with , ; _), WT; or whole sequences (default: mutant, sequence, ...)
 measured=NAME     column of measured values: prints Spearman's correlation
 output=PATH       a .csv or .tsv file, also with .gz
-method=NAME       masked-marginals: sum of log p(new) - log p(old), each place hidden alone in the wild type (default)
-                  wt-marginals: the same from one pass with nothing hidden
+method=NAME       masked-marginals: sum of log p(new) - log p(old), each place hidden alone in the wild type (default);
+                  wt-marginals: the same from one pass with nothing hidden;
                   pseudo-perplexity: of the mutant itself, every residue hidden in turn; lower is likelier
 window=optimal    sequences over the model's length: a window centred on the residue; full: no cut
 offset=1          number of the wild type's first residue
 bad=error         a row that does not fit the wild type stops; skip: it has no score and is listed in OUTPUT.rejected.jsonl
+json=true         print what was done as one JSON object
 name=NAME         the new column (default: the method)
 batch_tokens=4096 tokens at a time
 device=NAME       cpu, cuda, ... (default: a GPU when there is one)
@@ -33,6 +34,7 @@ from typing import Any
 
 from maskedmod.errors import UserError, unknown
 from maskedmod.recipe.config import split_words
+from maskedmod.verbs.words import print_json, switch
 from maskedmod.zoo.how import HOW, how
 
 METHODS = ("masked-marginals", "wt-marginals", "pseudo-perplexity")
@@ -44,6 +46,7 @@ KEYS = ("checkpoint", "input", "record", "mutants", "column", "measured", "outpu
 
 def run(words: Sequence[str]) -> int:
     """Score, and say what is in the output."""
+    words, as_json = switch(words, "json")
     given = {key: value for key, value in split_words(words, KEYS) if value is not None}
     for key, what in (("checkpoint", "a run folder or weights"), ("output", "a .csv or .tsv file")):
         if not given.get(key):
@@ -60,5 +63,8 @@ def run(words: Sequence[str]) -> int:
 
     settings: dict[str, Any] = {key: value if key in NUMBERS else str(value) for key, value in given.items() if key not in HOW}
     done = score(Request(**settings, how=how(given)))
-    print("\n".join(done.lines))
+    if as_json:
+        print_json({**done.about, "files": done.files})
+    else:
+        print("\n".join(done.lines))
     return 0

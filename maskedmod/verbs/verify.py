@@ -18,7 +18,6 @@ from collections.abc import Sequence
 
 from maskedmod.errors import UserError
 from maskedmod.recipe.config import split_words
-from maskedmod.verbs.convert import named
 from maskedmod.zoo.how import HOW, how
 
 KEYS = ("checkpoint", "against", *HOW)
@@ -26,7 +25,7 @@ KEYS = ("checkpoint", "against", *HOW)
 
 def run(words: Sequence[str]) -> int:
     """Compare and print."""
-    given = dict(split_words(named(words), KEYS))
+    given = dict(split_words(words, KEYS))
     if not given.get("checkpoint"):
         raise UserError("name the model: maskedmod verify CHECKPOINT")
     from maskedmod.zoo.verify import verify

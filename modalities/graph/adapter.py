@@ -138,6 +138,15 @@ class Graph(Modality):
 
         return records(split)
 
+    def typical(self, count: int) -> Sequence[Record]:
+        """Built-in graphs with as many values per node as the data have."""
+        width = self.features or self.statistics.get("features")
+        records = self.demo("val")[:count]
+        if width is None:
+            return records
+        graphs = [replace(record.data, nodes=np.resize(record.data.nodes, (len(record.data), width))) for record in records]
+        return [Record(graph, record.key) for graph, record in zip(graphs, records, strict=True)]
+
     def raw_features(self, batch: dict[str, Any]) -> Tensor:
         """Of every graph: mean and deviation of its nodes' values; logarithms of its numbers of nodes and edges; mean and
         deviation of the degree."""

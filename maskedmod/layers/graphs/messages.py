@@ -95,7 +95,7 @@ def neighbour_sum(x: Tensor, edges: Incoming, weight: Tensor | None = None) -> T
     ``[rows, D]`` float32. Derivatives of both are sparse products as well."""
     if weight is None:
         weight = torch.ones(len(edges.source), device=x.device)
-    with torch.autocast(x.device.type, enabled=False):
+    with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
         out: Tensor = _NeighbourSum.apply(weight.float(), x.float(), edges)
     return out
 
@@ -105,6 +105,8 @@ class _NeighbourSum(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, x: Tensor, edges: Incoming) -> Tensor:
         ctx.edges = edges
         ctx.save_for_backward(weight, x)
+        if x.is_meta:  # sparse products have no form without values; this one has as many operations
+            return (weight[None] @ x[edges.source]).expand(edges.rows, -1)
         return _csr(edges.start, edges.source, weight, (edges.rows, edges.nodes)) @ x
 
     @staticmethod
