@@ -17,8 +17,8 @@ from maskedmod.teachers.tokenizer import Tokenizer
 
 class TokenizerAndAverage(Ema):
     """What Point-BERT learns from (Yu et al. 2022, section 3.3): ``teacher=tokenizer`` with ``checkpoint``, which sees
-    everything, and ``teacher=ema`` with ``momentum``, which sees what another draw of the mask leaves and is by_batch. The
-    latent is the average's, with the tokenizer's taps. ``by_batch``: the tokenizer normalises by the batch too, as in the
+    everything, and ``teacher=ema`` with ``momentum``, which sees what another draw of the mask leaves and is in_training. The
+    latent is the average's, with the tokenizer's taps. ``in_training``: the tokenizer normalises by the batch too, as in the
     released code. Mixed views are not looked at: their codes and keys are those of what they are mixed from.
     """
 
@@ -30,10 +30,10 @@ class TokenizerAndAverage(Ema):
         student: Encoder,
         checkpoint: str | None = None,
         momentum: float | Ramp = 0.999,
-        by_batch: bool = False,
+        in_training: bool = False,
     ) -> None:
-        super().__init__(spec, student, momentum, "own", by_batch=True)
-        self.tokenizer = Tokenizer(spec, student, checkpoint, by_batch)
+        super().__init__(spec, student, momentum, "own", in_training=True)
+        self.tokenizer = Tokenizer(spec, student, checkpoint, in_training)
 
     def train(self, mode: bool = True) -> TokenizerAndAverage:
         """Each as it is by itself."""
