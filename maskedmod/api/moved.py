@@ -48,6 +48,8 @@ class Finder(MetaPathFinder, Loader):
         old = module.__name__
 
         def find(name: str) -> Any:
+            if _is_systems(name):
+                raise AttributeError(f"module {old!r} has no attribute {name!r}")
             for home in MOVED[old]:
                 if hasattr(found := import_module(home), name):
                     return getattr(found, name)
@@ -55,6 +57,12 @@ class Finder(MetaPathFinder, Loader):
 
         module.__getattr__ = find  # type: ignore[method-assign]
         warnings.warn(f"{old} is {' and '.join(MOVED[old])} now", DeprecationWarning, stacklevel=2)
+
+
+def _is_systems(name: str) -> bool:
+    """Names such as ``__file__``, which ``inspect`` asks of every loaded module: to load the new places for these, amid whatever
+    is being imported then, would import in a circle. ``__all__`` is asked for by ``import *`` alone."""
+    return name.startswith("__") and name.endswith("__") and name != "__all__"
 
 
 def install() -> None:

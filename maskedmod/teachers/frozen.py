@@ -30,9 +30,10 @@ class Frozen(Teacher):
         """The weights of the checkpoint. ValueError for a file that is not there, and for weights of another encoder."""
         if self.unread is None:
             return
-        missing, unexpected = self.encoder.load_state_dict(checkpoints.weights(self.unread, "encoder."), strict=False)
+        file, weights = checkpoints.weights(self.unread, "encoder.")
+        missing, unexpected = self.encoder.load_state_dict(weights, strict=False)
         if missing or unexpected:
-            raise ValueError(f"teacher.checkpoint {self.unread}: missing keys {missing[:5]}, unexpected {unexpected[:5]}")
+            raise ValueError(f"teacher.checkpoint {file}: missing keys {missing[:5]}, unexpected {unexpected[:5]}")
         self.unread = None
 
     def train(self, mode: bool = True) -> Frozen:

@@ -87,7 +87,7 @@ class Checkpoints:
         """See ``load``."""
         return load(checkpoint, settings=settings)
 
-    def weights(self, checkpoint: str, prefix: str) -> dict[str, Tensor]:
+    def weights(self, checkpoint: str, prefix: str) -> tuple[Path, dict[str, Tensor]]:
         """See there. ValueError where there is no such file."""
         path = Path(checkpoint)
         if (path / "recipe.yaml").is_file():
@@ -95,7 +95,8 @@ class Checkpoints:
         if not path.is_file():
             raise ValueError(f"teacher.checkpoint: no file {path}; expected the model.safetensors of a run, or its folder")
         with safe_open(path, framework="pt") as file:
-            return {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+            found = {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+        return path, found
 
 
 def _of_a_run(path: Path) -> bool:

@@ -51,6 +51,18 @@ def test_an_old_name_says_the_new_one(module: str, monkeypatch: pytest.MonkeyPat
     assert all(home not in MOVED and importlib.import_module(home) for home in MOVED[module])
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("module", sorted(MOVED))
+def test_who_looks_through_all_modules_loads_nothing(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``inspect.getmodule`` does, and torch calls it while it is imported."""
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    found, loaded = importlib.import_module(module), list[str]()
+    with monkeypatch.context() as patch:
+        patch.setattr("maskedmod.api.moved.import_module", loaded.append)
+        assert not hasattr(found, "__file__")
+    assert not loaded
+
+
 def test_a_name_that_never_was_stays_unknown() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"maskedmod\.modalitys"):
         importlib.import_module("maskedmod.modalitys")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
@@ -20,9 +21,9 @@ class Checkpoints(Protocol):
     def load(self, checkpoint: str, settings: Mapping[str, Any] | None = None) -> Any:
         """Whatever ``maskedmod.load`` reads, as ``zoo.loaded.Loaded``."""
 
-    def weights(self, checkpoint: str, prefix: str) -> dict[str, Tensor]:
-        """Tensors of a run's newest checkpoint, or of a ``model.safetensors``, whose names begin with ``prefix``, which is taken
-        off."""
+    def weights(self, checkpoint: str, prefix: str) -> tuple[Path, dict[str, Tensor]]:
+        """The file of a run's newest checkpoint, or a ``model.safetensors``, and those of its tensors whose names begin with
+        ``prefix``, which is taken off."""
 
 
 class Teacher(nn.Module, ABC):
@@ -58,7 +59,7 @@ class NoCheckpoints:
     def load(self, checkpoint: str, settings: Mapping[str, Any] | None = None) -> Any:
         raise self._error(checkpoint)
 
-    def weights(self, checkpoint: str, prefix: str) -> dict[str, Tensor]:
+    def weights(self, checkpoint: str, prefix: str) -> tuple[Path, dict[str, Tensor]]:
         raise self._error(checkpoint)
 
     @staticmethod
