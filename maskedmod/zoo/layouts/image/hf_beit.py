@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.arguments import FREE, HF_IMAGE, TENSORS, Argument
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import HEAD, Rule
 
@@ -26,6 +27,22 @@ CONFIG = {
     "std": "image_std",
     "eps": "layer_norm_eps",
     "activation": "hidden_act",
+}
+REFERENCE = "huggingface/transformers@v5.0 models/beit BeitConfig, models/data2vec Data2VecVisionConfig"
+TABLES = ("use_absolute_position_embeddings", "use_relative_position_bias", "use_shared_relative_position_bias")
+SEGMENTING = (
+    "pool_scales",
+    "use_auxiliary_head",
+    "semantic_loss_ignore_index",
+    "add_fpn",
+    "reshape_hidden_states",
+    "out_indices",
+)
+AUXILIARY = ("auxiliary_loss_weight", "auxiliary_channels", "auxiliary_num_convs", "auxiliary_concat_input")
+ARGUMENTS: dict[str, Argument] = {
+    **HF_IMAGE,
+    **dict.fromkeys(("vocab_size", "use_mask_token", "layer_scale_init_value", "use_mean_pooling", *TABLES), TENSORS),
+    **dict.fromkeys(("drop_path_rate", "_out_features", "_out_indices", *SEGMENTING, *AUXILIARY), FREE),
 }
 
 AT = r"(?:beit\.|data2vec_vision\.)?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.arguments import HF_IMAGE, HF_POOLER, Argument
 from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.image.hf_vit_mae import FC1
 from maskedmod.zoo.layouts.parts import Tree, Weights
@@ -21,6 +22,8 @@ SETTINGS: dict[str, Any] = {
     "activation": "gelu",
 }
 CONFIG = parts.HF_IMAGE_CONFIG
+REFERENCE = "huggingface/transformers@v5.0 models/ijepa IJepaConfig"
+ARGUMENTS: dict[str, Argument] = {**HF_IMAGE, **HF_POOLER}
 
 AT = r"(?:ijepa\.)?"
 LAYERS = rf"{AT}(?:encoder\.layer|layers)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.arguments import HF_IMAGE, TENSORS, Argument, Setting
 from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import HEAD, Rule
@@ -27,6 +28,13 @@ CONFIG = {
     "decoder_heads": "decoder_num_attention_heads",
     "mask_ratio": "mask_ratio",
     "norm_pix_loss": "norm_pix_loss",
+}
+REFERENCE = "huggingface/transformers@v5.0 models/vit_mae ViTMAEConfig"
+ARGUMENTS: dict[str, Argument] = {
+    **HF_IMAGE,
+    "decoder_num_attention_heads": Setting("decoder_heads"),
+    **{name: Setting(name) for name in ("mask_ratio", "norm_pix_loss")},
+    **dict.fromkeys(("decoder_hidden_size", "decoder_num_hidden_layers", "decoder_intermediate_size"), TENSORS),
 }
 
 LAYERS = r"(?:vit\.)?(?:encoder\.layer|layers)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.arguments import HF_IMAGE, HF_POOLER, TENSORS, Argument
 from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.image.hf_vit_mae import FC1, LAYERS, PATCH, TABLE
 from maskedmod.zoo.layouts.image.simmim import head_rules
@@ -23,6 +24,8 @@ SETTINGS: dict[str, Any] = {
     "activation": "gelu",
 }
 CONFIG = parts.HF_IMAGE_CONFIG
+REFERENCE = "huggingface/transformers@v5.0 models/vit ViTConfig"
+ARGUMENTS: dict[str, Argument] = {**HF_IMAGE, **HF_POOLER, "encoder_stride": TENSORS}
 
 
 def matches(weights: Weights) -> bool:
