@@ -40,6 +40,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     modality, grid = parts.image(weights, PATCH, table.shape[1], settings)
     encoder = parts.transformer(weights, PATCH, rf"{LAYERS}\.(\d+)\..*", rf"{LAYERS}\.0\.{FC1}", settings)
     encoder.update(sees="visible", positions=parts.table_kind(table, grid), classes=0, activation=settings["activation"])
+    encoder["qkv_bias"] = parts.hf_bias(weights, LAYERS)
     head = {"depth": 12, "width": 384, "heads": 16, "eps": settings["eps"]}
     return trees.i_jepa(modality, encoder, head, settings)
 

@@ -58,6 +58,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
         "activation": "swiglu" if gated else settings["activation"],
         "eps": settings["eps"],
         "sees": "visible",
+        "qkv_bias": parts.hf_bias(weights, LAYERS),
         "positions": parts.table_kind(table, grid),
         "layer_scale": 1.0 if parts.has(weights, rf"{LAYERS}\.0\.layer_scale1\.lambda1") else None,
         "registers": parts.tensor(weights, REGISTERS).shape[1] if parts.has(weights, REGISTERS) else 0,

@@ -36,9 +36,8 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     table, kernel = parts.tensor(weights, TABLE), parts.tensor(weights, PATCH)
     modality, _ = parts.image(weights, PATCH, table.shape[1] - 1, settings)
     encoder = parts.transformer(weights, PATCH, rf"{LAYERS}\.(\d+)\..*", rf"{LAYERS}\.0\.{FC1}", settings)
-    biased = parts.has(weights, rf"{LAYERS}\.0\.attention\.(?:q_proj|attention\.query)\.bias")
     encoder.update(sees="mask_token", positions="learned", activation=settings["activation"])
-    encoder["qkv_bias"] = "all" if biased else "none"
+    encoder["qkv_bias"] = parts.hf_bias(weights, LAYERS)
     return trees.simmim(modality, encoder, kernel.shape[2], settings)
 
 
