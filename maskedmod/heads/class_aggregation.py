@@ -26,9 +26,10 @@ LAST = "prefix.-1"
 class ClassAggregation(Head):
     """A few blocks over the last class token and the patches as they were after an earlier ``block``, then one map (BEiT v2, Peng
     et al. 2022, section 2.4). ``block``: its number from 0 (the paper's 9th is 8). ``depth`` blocks of the encoder's width with
-    ``heads`` (null: as many as the encoder); ``mlp_ratio``, ``qkv_bias``, ``layer_scale`` and ``drop_path`` as in the encoder. ``relative``: biases of their
-    attention, shared (the table that all blocks of the encoder share) or block (a table each). ``share``: name of the objective
-    whose head's last map is used, with the encoder's last norm, in the place of ones of its own (the released code: main).
+    ``heads`` (null: as many as the encoder); ``mlp_ratio``, ``qkv_bias``, ``layer_scale`` and ``drop_path`` as in the encoder.
+    ``relative``: biases of their attention, shared (the table that all blocks of the encoder share) or block (a table each).
+    ``share``: name of the objective whose head's last map is used, with the encoder's last norm, in the place of ones of its own
+    (the released code: main).
     Needs an encoder with a class token that sees mask tokens.
     """
 
@@ -68,11 +69,10 @@ class ClassAggregation(Head):
         heads = getattr(encoder, "heads", self.heads)
         if self.heads is None:
             for block in self.blocks:
-                block.get_submodule("attn").heads = heads
+                assert isinstance(block, Block)
+                block.attn.heads = int(heads or 1)
         elif "bias" in self.taps and self.heads != heads:
-            raise ValueError(
-                f"class_aggregation.heads={self.heads}: the shared biases are for the encoder's {heads}; set it to null"
-            )
+            raise ValueError(f"class_aggregation.heads={self.heads}: shared biases are for the encoder's {heads}; set it to null")
         if self.share:
             self._shared = [encoder.get_submodule("norm")]
 

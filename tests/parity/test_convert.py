@@ -14,7 +14,7 @@ from maskedmod.support.compat import repair_torchaudio, repair_torchvision
 from maskedmod.zoo.verify import compare
 from tests.conftest import parity_case
 from tests.parity.golden import Golden, cases, golden, load_saved
-from tests.parity.test_transformers import BEIT, SIZES, SQUARE, newer, older, save, stirred
+from tests.parity.test_transformers import BEIT, PLACED, SIZES, SQUARE, newer, older, save, stirred
 
 repair_torchvision()
 repair_torchaudio()
@@ -36,8 +36,13 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "ViTMAEForPreTraining": ("ViTMAEConfig", SQUARE),
     "ViTMAEModel": ("ViTMAEConfig", SIZES),
     "ViTForMaskedImageModeling": ("ViTConfig", {**SQUARE_SIZES, "encoder_stride": 8}),
-    "BeitForMaskedImageModeling": ("BeitConfig", {**BEIT, "use_mask_token": True, "vocab_size": 40}),
+    **{
+        f"BeitForMaskedImageModeling {name}": ("BeitConfig", {**BEIT, **more, "use_mask_token": True, "vocab_size": 40})
+        for name, more in PLACED.items()
+    },
     "IJepaModel": ("IJepaConfig", SIZES),
+    "IJepaModel without biases": ("IJepaConfig", {**SIZES, "qkv_bias": False}),
+    "ViTMAEForPreTraining without biases": ("ViTMAEConfig", {**SQUARE, "qkv_bias": False}),
     "BertForMaskedLM": ("BertConfig", WORDS),
     "BertForPreTraining": ("BertConfig", WORDS),
     "RobertaForMaskedLM": ("RobertaConfig", {**WORDS, "type_vocab_size": 1, "pad_token_id": 1}),
@@ -48,6 +53,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("name", MODELS)
 def test_transformers_round_trip(name: str, version: int, tmp_path: Path) -> None:
     kind, sizes = MODELS[name]
+    case, name = name, name.split()[0]
     theirs = stirred(getattr(transformers, name)(getattr(transformers, kind)(**sizes)))
     words = name.startswith(("Bert", "Roberta"))
     if words:
@@ -55,7 +61,7 @@ def test_transformers_round_trip(name: str, version: int, tmp_path: Path) -> Non
         (tmp_path / "theirs" / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghij"]))
     else:
         save(theirs, tmp_path / "theirs", f"v{version}")
-    parity_case(f"{name} back to version {version}")
+    parity_case(f"{case} back to version {version}")
     loaded = maskedmod.load(tmp_path / "theirs")
     found = compare(loaded, tmp_path / "theirs")
     assert not found.made and not found.wrong and max(line.together for line in found.lines) < 1e-5, str(found)

@@ -66,6 +66,7 @@ def older(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         (r"(layers?\.\d+\.)mlp\.fc1\.", r"\1intermediate.dense."),
         (r"(layers?\.\d+\.)mlp\.fc2\.", r"\1output.dense."),
         (r"shared_position_bias\.", "encoder.relative_position_bias."),
+        (r"(layer\.\d+\.)relative_position_bias\.", r"\1attention.attention.relative_position_bias."),
     )
     out = {}
     for key, value in weights.items():
@@ -138,12 +139,24 @@ def test_vit_for_masked_image_modeling(keys: str, tmp_path: Path) -> None:
 BEIT: dict[str, Any] = {**SIZES, "image_size": 32, "use_shared_relative_position_bias": True, "layer_scale_init_value": 0.1}
 
 
+PLACED: dict[str, dict[str, Any]] = {
+    "shared": {},
+    "block": {"use_shared_relative_position_bias": False, "use_relative_position_bias": True},
+    "absolute": {"use_shared_relative_position_bias": False, "use_absolute_position_embeddings": True},
+    "absolute and shared": {"use_absolute_position_embeddings": True},
+    "nowhere": {"use_shared_relative_position_bias": False, "layer_scale_init_value": 0.0},
+}
+"""Options of BEiT's positions, with and without layer scale."""
+
+
 @KEYS
-def test_beit_for_masked_image_modeling(keys: str, tmp_path: Path) -> None:
-    config = transformers.BeitConfig(**BEIT, use_mask_token=True, vocab_size=40, layer_norm_eps=1e-6)
+@pytest.mark.parametrize("places", PLACED)
+def test_beit_for_masked_image_modeling(places: str, keys: str, tmp_path: Path) -> None:
+    more = {**BEIT, **PLACED[places]}
+    config = transformers.BeitConfig(**more, use_mask_token=True, vocab_size=40, layer_norm_eps=1e-6)
     theirs = stirred(transformers.BeitForMaskedImageModeling(config))
     loaded = maskedmod.load(save(theirs, tmp_path, keys))
-    parity_case(f"transformers BeitForMaskedImageModeling {keys}")
+    parity_case(f"transformers BeitForMaskedImageModeling {places} {keys}")
     assert loaded.layout == "hf_beit" and not loaded.report.untrained
     image, masked = torch.randn(2, 3, 32, 32), torch.rand(2, 16) < 0.4
     labels = torch.randint(40, (2, 16))

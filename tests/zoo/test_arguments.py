@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from maskedmod.errors import UserError
+from maskedmod.support.compat import repair_torchaudio, repair_torchvision
 from maskedmod.zoo.files.source import Source
 from maskedmod.zoo.layouts.arguments import Argument, Only, Setting
 from maskedmod.zoo.layouts.known import LAYOUTS
@@ -30,3 +33,38 @@ def test_arguments(layout: Any) -> None:
         values = arguments[name].values  # type: ignore[union-attr]
         for value in values:
             settle(layout, Source(Path("file.pth"), {}, args={name: value}), {})
+
+
+CONFIGS = {
+    "hf_vit_mae": ("ViTMAEConfig",),
+    "hf_vit_mim": ("ViTConfig",),
+    "hf_vit": ("ViTConfig", "Dinov2Config", "Dinov2WithRegistersConfig"),
+    "hf_i_jepa": ("IJepaConfig",),
+    "hf_clip": ("CLIPVisionConfig",),
+    "hf_beit": ("BeitConfig", "Data2VecVisionConfig"),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_nothing_of_transformers_is_forgotten(name: str) -> None:
+    repair_torchvision()
+    repair_torchaudio()
+    transformers = pytest.importorskip("transformers")
+    known = {field.name for field in dataclasses.fields(transformers.PretrainedConfig)}
+    arguments = next(layout for layout in STATED if name == layout.NAME).ARGUMENTS
+    for config in CONFIGS[name]:
+        fields = {field.name for field in dataclasses.fields(getattr(transformers, config))}
+        assert fields - known - {"id2label", "label2id"} <= arguments.keys()
+
+
+def test_nothing_of_timm_is_forgotten() -> None:
+    repair_torchvision()
+    models = pytest.importorskip("timm.models.vision_transformer")
+    arguments = next(layout for layout in STATED if layout.NAME == "timm_vit").ARGUMENTS
+    assert set(inspect.signature(models.VisionTransformer).parameters) <= arguments.keys()
+
+
+def test_arguments_in_a_part_of_the_configuration() -> None:
+    layout = next(layout for layout in STATED if layout.NAME == "timm_vit")
+    with pytest.raises(UserError, match="norm_layer='rmsnorm' is not supported by layout timm_vit"):
+        settle(layout, Source(Path("file.pth"), {}, config={"model_args": {"norm_layer": "rmsnorm"}}), {})

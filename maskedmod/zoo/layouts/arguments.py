@@ -40,6 +40,19 @@ def only(*values: Any) -> Only:
     return Only(values)
 
 
+HF_IMAGE: dict[str, Argument] = {
+    "num_attention_heads": Setting("heads"),
+    "hidden_act": Setting("activation"),
+    "layer_norm_eps": Setting("eps"),
+    "image_size": Setting("image_size"),
+    **dict.fromkeys(("hidden_size", "num_hidden_layers", "intermediate_size", "patch_size", "num_channels", "qkv_bias"), TENSORS),
+    **dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range"), FREE),
+}
+"""What all configurations of image Transformers in transformers have."""
+HF_POOLER: dict[str, Argument] = dict.fromkeys(("pooler_output_size", "pooler_act"), FREE)
+"""The pooler of classifiers, which is not read."""
+
+
 def refused(layout: Any, keys: Mapping[str, Any]) -> str | None:
     """What a layout refuses by the names of tensors: ``REFUSED``, patterns of keys and what they are of."""
     patterns: Mapping[str, str] = getattr(layout, "REFUSED", {})
@@ -48,12 +61,17 @@ def refused(layout: Any, keys: Mapping[str, Any]) -> str | None:
 
 def check(layout: Any, source: Any) -> None:
     """UserError when the tensors of a file, or the arguments that its run saved, are of an option that is not supported.
-    ``layout``: a module; its ``ARGUMENTS`` are those of the constructor named in ``REFERENCE``."""
+    ``layout``: a module; its ``ARGUMENTS`` are those of the constructor named in ``REFERENCE``. They may stand in parts of
+    ``config.json`` that it calls ``NESTED``."""
     if what := refused(layout, source.weights):
         raise UserError(f"{source.path}: {what} is not supported by layout {layout.NAME}")
     arguments: Mapping[str, Argument] = getattr(layout, "ARGUMENTS", {})
+    inner = [source.config.get(name) for name in getattr(layout, "NESTED", ())]
+    said: dict[str, Any] = {**source.args, **source.config}
+    for more in inner:
+        said |= more if isinstance(more, Mapping) else {}
     for name, how in arguments.items():
-        value = source.config.get(name, source.args.get(name))
+        value = said.get(name)
         if isinstance(how, Only) and value is not None and value not in how.values:
             known = " or ".join(repr(x) for x in how.values)
             raise UserError(f"{source.path}: {name}={value!r} is not supported by layout {layout.NAME}, which has {known} only")

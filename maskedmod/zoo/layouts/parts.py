@@ -147,6 +147,11 @@ def block_rules(at: str, to: str) -> list[Rule]:
     ]
 
 
+def hf_bias(weights: Weights, layers: str) -> str:
+    """Whether q, k and v have biases in the way of transformers: ``all`` or ``none``."""
+    return "all" if has(weights, rf"{layers}\.0\.attention\.(?:q_proj|attention\.query)\.bias") else "none"
+
+
 def hf_block_rules(at: str, to: str, separate_bias: bool = False) -> list[Rule]:
     """Blocks in the way of transformers, versions 4 and 5: q, k and v apart. ``separate_bias``: BEiT's, with none for k."""
     rules = []

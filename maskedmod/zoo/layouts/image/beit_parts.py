@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from maskedmod.errors import UserError
 from maskedmod.layers.positions import lattice
 from maskedmod.zoo.layouts import parts
 from maskedmod.zoo.layouts.arguments import FREE, TENSORS, Argument, Setting, only
@@ -86,14 +87,21 @@ def _told(weights: Weights, at: str) -> str:
     return f"{odd} of {index.numel()} numbers are not those of the grid, which are taken" if odd else parts.INDEX
 
 
+def places(placed: bool, shared: bool, own: bool) -> Tree:
+    """Positions of an encoder with a table of absolute ones, a shared one of biases, one of every block's own."""
+    if shared and own:
+        raise UserError("tables of biases both shared (use_shared_rel_pos_bias) and own (use_rel_pos_bias) are not supported")
+    positions = "learned" if placed else "relative" if shared else "none"
+    return {"positions": positions, "relative": "block" if own else "shared" if placed and shared else "none"}
+
+
 def _options(weights: Weights, at: str) -> Tree:
     """Encoder arguments: masked inside, positions, biases of attention, layer scale."""
     placed, shared = parts.has(weights, rf"{at}pos_embed"), parts.has(weights, rf"{at}rel_pos_bias\.{TABLE}")
     own = parts.has(weights, rf"{at}blocks\.0\.attn\.{TABLE}")
     return {
         "sees": "mask_token",
-        "positions": "learned" if placed else "relative" if shared else "none",
-        "relative": "block" if own else "shared" if placed and shared else "none",
+        **places(placed, shared, own),
         "qkv_bias": "qv" if parts.has(weights, rf"{at}blocks\.0\.attn\.q_bias") else "none",
         "layer_scale": 0.1 if parts.has(weights, rf"{at}blocks\.0\.gamma_1") else None,
         "final_norm": parts.has(weights, rf"{at}norm\.weight"),

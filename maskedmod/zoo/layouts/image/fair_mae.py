@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.arguments import FREE, TENSORS, Argument, Setting
 from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import HEAD, Rule
@@ -22,6 +23,16 @@ SETTINGS: dict[str, Any] = {
     "eps": 1e-6,
 }
 CONFIG: dict[str, str] = {}
+REFERENCE = "facebookresearch/mae@efb2a80 models_mae.py MaskedAutoencoderViT"
+ARGUMENTS: dict[str, Argument] = {
+    "img_size": Setting("image_size"),
+    "num_heads": Setting("heads"),
+    "decoder_num_heads": Setting("decoder_heads"),
+    "norm_layer": Setting("eps"),
+    **{name: Setting(name) for name in ("mask_ratio", "norm_pix_loss")},
+    **dict.fromkeys(("patch_size", "in_chans", "embed_dim", "depth", "mlp_ratio", "decoder_embed_dim", "decoder_depth"), TENSORS),
+    "drop_path": FREE,
+}
 
 PATCH, BLOCKS, FC1 = r"patch_embed\.proj\.weight", r"blocks\.(\d+)\..*", r"blocks\.0\.mlp\.fc1\.weight"
 FOREIGN = ("reg_token", "norm_pre.", "fc_norm.", "rel_pos_bias.", "head.", "blocks.0.ls1.")

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.arguments import FREE, TENSORS, Argument, Setting
 from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import HEAD, Rule
@@ -32,6 +33,16 @@ CONFIG = {
     "eps": "layer_norm_eps",
     "activation": "hidden_act",
     "vision_config": "vision_config",
+}
+REFERENCE = "huggingface/transformers@v5.0 models/clip CLIPVisionConfig"
+NESTED = ("vision_config",)
+ARGUMENTS: dict[str, Argument] = {
+    "num_attention_heads": Setting("heads"),
+    "hidden_act": Setting("activation"),
+    "layer_norm_eps": Setting("eps"),
+    "image_size": Setting("image_size"),
+    **dict.fromkeys(("hidden_size", "intermediate_size", "num_hidden_layers", "num_channels", "patch_size"), TENSORS),
+    **dict.fromkeys(("projection_dim", "attention_dropout", "initializer_range", "initializer_factor"), FREE),
 }
 
 AT = r"(?:vision_model\.)?"

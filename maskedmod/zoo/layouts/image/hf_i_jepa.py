@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.arguments import HF_IMAGE, HF_POOLER, Argument
 from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.image.hf_vit_mae import FC1
 from maskedmod.zoo.layouts.parts import Tree, Weights
@@ -21,6 +22,8 @@ SETTINGS: dict[str, Any] = {
     "activation": "gelu",
 }
 CONFIG = parts.HF_IMAGE_CONFIG
+REFERENCE = "huggingface/transformers@v5.0 models/ijepa IJepaConfig"
+ARGUMENTS: dict[str, Argument] = {**HF_IMAGE, **HF_POOLER}
 
 AT = r"(?:ijepa\.)?"
 LAYERS = rf"{AT}(?:encoder\.layer|layers)"
@@ -37,6 +40,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     modality, grid = parts.image(weights, PATCH, table.shape[1], settings)
     encoder = parts.transformer(weights, PATCH, rf"{LAYERS}\.(\d+)\..*", rf"{LAYERS}\.0\.{FC1}", settings)
     encoder.update(sees="visible", positions=parts.table_kind(table, grid), classes=0, activation=settings["activation"])
+    encoder["qkv_bias"] = parts.hf_bias(weights, LAYERS)
     head = {"depth": 12, "width": 384, "heads": 16, "eps": settings["eps"]}
     return trees.i_jepa(modality, encoder, head, settings)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.arguments import FREE, HF_IMAGE, HF_POOLER, TENSORS, Argument
 from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import HEAD, Rule
@@ -22,6 +23,14 @@ SETTINGS: dict[str, Any] = {
     "activation": "gelu",
 }
 CONFIG = parts.HF_IMAGE_CONFIG
+REFERENCE = "huggingface/transformers@v5.0 models/vit ViTConfig, models/dinov2_with_registers Dinov2WithRegistersConfig"
+ARGUMENTS: dict[str, Argument] = {
+    **HF_IMAGE,
+    **HF_POOLER,
+    **dict.fromkeys(("mlp_ratio", "layerscale_value", "use_swiglu_ffn", "num_register_tokens", "use_mask_token"), TENSORS),
+    **dict.fromkeys(("encoder_stride", "drop_path_rate", "apply_layernorm", "reshape_hidden_states"), FREE),
+    **dict.fromkeys(("_out_features", "_out_indices"), FREE),
+}
 
 AT = r"(?:vit\.|dinov2\.|dinov2_with_registers\.)?"
 LAYERS = rf"{AT}(?:encoder\.layer|layers)"
@@ -49,6 +58,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
         "activation": "swiglu" if gated else settings["activation"],
         "eps": settings["eps"],
         "sees": "visible",
+        "qkv_bias": parts.hf_bias(weights, LAYERS),
         "positions": parts.table_kind(table, grid),
         "layer_scale": 1.0 if parts.has(weights, rf"{LAYERS}\.0\.layer_scale1\.lambda1") else None,
         "registers": parts.tensor(weights, REGISTERS).shape[1] if parts.has(weights, REGISTERS) else 0,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
-from maskedmod.zoo.layouts.image import trees
+from maskedmod.zoo.layouts.arguments import HF_IMAGE, TENSORS, Argument, Setting
+from maskedmod.zoo.layouts.image import hf_beit, trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import HEAD, Rule
 from maskedmod.zoo.settings import heads_of
@@ -28,6 +29,13 @@ CONFIG = {
     "mask_ratio": "mask_ratio",
     "norm_pix_loss": "norm_pix_loss",
 }
+REFERENCE = "huggingface/transformers@v5.0 models/vit_mae ViTMAEConfig"
+ARGUMENTS: dict[str, Argument] = {
+    **HF_IMAGE,
+    "decoder_num_attention_heads": Setting("decoder_heads"),
+    **{name: Setting(name) for name in ("mask_ratio", "norm_pix_loss")},
+    **dict.fromkeys(("decoder_hidden_size", "decoder_num_hidden_layers", "decoder_intermediate_size"), TENSORS),
+}
 
 LAYERS = r"(?:vit\.)?(?:encoder\.layer|layers)"
 DECODER_LAYERS = r"decoder\.decoder_(?:layers|encoder\.layer)"
@@ -40,6 +48,8 @@ TABLE, DECODER_TABLE = r"(?:vit\.)?embeddings\.position_embeddings", r"decoder\.
 def matches(weights: Weights) -> bool:
     if "decoder.decoder_embed.weight" in weights:
         return True
+    if hf_beit.matches(weights):
+        return False
     ends = (TABLE, r"(?:vit\.)?embeddings\.cls_token", r"(?:vit\.)?layernorm\.weight")
     encoder = all(parts.has(weights, key) for key in ends) and not parts.has(weights, r".*\.norm1\.weight")
     return encoder and not parts.has(weights, r".*(?:mask_token|decoder|classifier|pooler|lm_head).*")
@@ -50,6 +60,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     modality, grid = parts.image(weights, PATCH, table.shape[1] - 1, settings)
     encoder = parts.transformer(weights, PATCH, rf"{LAYERS}\.(\d+)\..*", rf"{LAYERS}\.0\.{FC1}", settings)
     encoder.update(sees="visible", positions=parts.table_kind(table, grid), activation=settings["activation"])
+    encoder["qkv_bias"] = parts.hf_bias(weights, LAYERS)
     head: Tree = {"eps": settings["eps"]}
     if "decoder.decoder_embed.weight" in weights:
         width = weights["decoder.decoder_embed.weight"].shape[0]
@@ -59,6 +70,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
             "heads": settings["decoder_heads"] or heads_of(width, 32),
             "mlp_ratio": parts.tensor(weights, rf"{DECODER_LAYERS}\.0\.{FC1}").shape[0] / width,
             "positions": parts.table_kind(parts.tensor(weights, DECODER_TABLE), grid),
+            "qkv_bias": parts.hf_bias(weights, DECODER_LAYERS),
             "eps": settings["eps"],
         }
     return trees.mae(modality, encoder, head, settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.arguments import HF_IMAGE, HF_POOLER, TENSORS, Argument
 from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.image.hf_vit_mae import FC1, LAYERS, PATCH, TABLE
 from maskedmod.zoo.layouts.image.simmim import head_rules
@@ -23,6 +24,8 @@ SETTINGS: dict[str, Any] = {
     "activation": "gelu",
 }
 CONFIG = parts.HF_IMAGE_CONFIG
+REFERENCE = "huggingface/transformers@v5.0 models/vit ViTConfig"
+ARGUMENTS: dict[str, Argument] = {**HF_IMAGE, **HF_POOLER, "encoder_stride": TENSORS}
 
 
 def matches(weights: Weights) -> bool:
@@ -33,9 +36,8 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     table, kernel = parts.tensor(weights, TABLE), parts.tensor(weights, PATCH)
     modality, _ = parts.image(weights, PATCH, table.shape[1] - 1, settings)
     encoder = parts.transformer(weights, PATCH, rf"{LAYERS}\.(\d+)\..*", rf"{LAYERS}\.0\.{FC1}", settings)
-    biased = parts.has(weights, rf"{LAYERS}\.0\.attention\.(?:q_proj|attention\.query)\.bias")
     encoder.update(sees="mask_token", positions="learned", activation=settings["activation"])
-    encoder["qkv_bias"] = "all" if biased else "none"
+    encoder["qkv_bias"] = parts.hf_bias(weights, LAYERS)
     return trees.simmim(modality, encoder, kernel.shape[2], settings)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from maskedmod.errors import UserError
 from maskedmod.zoo.layouts import parts
+from maskedmod.zoo.layouts.arguments import FREE, TENSORS, Argument, Setting, only
 from maskedmod.zoo.layouts.image import trees
 from maskedmod.zoo.layouts.parts import Tree, Weights
 from maskedmod.zoo.mapping import HEAD, Rule
@@ -27,6 +28,24 @@ SETTINGS: dict[str, Any] = {
     "model_args": {},
 }
 CONFIG = {"architecture": "architecture", "pretrained_cfg": "pretrained_cfg", "model_args": "model_args"}
+ACTIVATIONS = ("gelu", "gelu_tanh", "quick_gelu", "relu")
+REFERENCE = "huggingface/pytorch-image-models@v1.0 timm/models/vision_transformer.py VisionTransformer"
+NESTED = ("model_args",)
+ARGUMENTS: dict[str, Argument] = {
+    "img_size": Setting("image_size"),
+    "num_heads": Setting("heads"),
+    "act_layer": only(None, *ACTIVATIONS),
+    "norm_layer": only(None, "layernorm"),
+    "embed_norm_layer": only(None),
+    "dynamic_img_pad": only(False),
+    **dict.fromkeys(("embed_layer", "block_fn", "mlp_layer", "attn_layer"), only(None)),
+    **dict.fromkeys(("patch_size", "in_chans", "embed_dim", "depth", "mlp_ratio", "qkv_bias", "qk_norm", "proj_bias"), TENSORS),
+    **dict.fromkeys(("scale_attn_norm", "scale_mlp_norm", "init_values", "class_token", "pos_embed", "no_embed_class"), TENSORS),
+    **dict.fromkeys(("reg_tokens", "pre_norm", "final_norm", "fc_norm"), TENSORS),
+    **dict.fromkeys(("num_classes", "global_pool", "pool_include_prefix", "dynamic_img_size", "weight_init", "fix_init"), FREE),
+    **dict.fromkeys(("drop_rate", "pos_drop_rate", "patch_drop_rate", "proj_drop_rate", "attn_drop_rate"), FREE),
+    **dict.fromkeys(("drop_path_rate", "device", "dtype"), FREE),
+}
 
 PATCH, BLOCKS, FC1 = r"patch_embed\.proj\.weight", r"blocks\.(\d+)\..*", r"blocks\.0\.mlp\.fc1\.weight"
 FC2 = r"blocks\.0\.mlp\.fc2\.weight"
@@ -47,10 +66,12 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     modality, grid = parts.image(weights, PATCH, tokens, values)
     encoder = parts.transformer(weights, PATCH, BLOCKS, FC2, values)
     gated = parts.tensor(weights, FC1).shape[0] == 2 * parts.tensor(weights, FC2).shape[1]
+    given = (settings["model_args"] or {}).get("act_layer")
     quick = "quickgelu" in str(settings["architecture"])
     encoder |= {
         "mlp_ratio": parts.tensor(weights, FC2).shape[1] / encoder["width"],
-        "activation": settings["activation"] or ("swiglu" if gated else "quick_gelu" if quick else "gelu"),
+        "activation": settings["activation"] or ("swiglu" if gated else given or ("quick_gelu" if quick else "gelu")),
+        "qk_norm": "blocks.0.attn.q_norm.weight" in weights,
         "sees": "visible",
         "positions": parts.table_kind(weights["pos_embed"], grid),
         "qkv_bias": "all" if "blocks.0.attn.qkv.bias" in weights else "none",
@@ -97,6 +118,7 @@ def rules(weights: Weights, settings: Tree) -> list[Rule]:
         parts.table_rule("pos_embed", kind, "encoder.positions.table", prefix),
         *([parts.bare_patch_rule(PATCH)] if bare else parts.patch_rules(r"patch_embed\.proj")),
         *parts.block_rules("blocks", "encoder.blocks"),
+        Rule(r"blocks\.(\d+)\.attn\.([qk]_norm)\.(weight|bias)", r"encoder.blocks.\1.attn.\2.\3"),
         Rule(r"blocks\.(\d+)\.ls([12])\.gamma", r"encoder.blocks.\1.scale\2.gamma"),
         *parts.linear_rules("norm_pre", "encoder.embed_norm"),
         *parts.linear_rules("norm", "encoder.norm"),

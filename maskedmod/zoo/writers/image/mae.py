@@ -132,11 +132,12 @@ def _decodes(p: Parts, windows: bool) -> bool:
     """Whether the head is the decoder of pixels that these files have, and the encoder is used as they use it."""
     plain = windows or p.head_arguments.get("window") is None
     only = len(p.loaded.model.objectives) == 1
-    same_eps = p.head_arguments.get("eps", 1e-6) == p.eps and p.head_arguments.get("qkv_bias", "all") == "all"
+    own = p.head_arguments
+    same = own.get("eps", 1e-6) == p.eps and own.get("qkv_bias", "all") == p.encoder.get("qkv_bias", "all")
     trained = not any(key.startswith(f"{HEAD}.") for key in p.loaded.report.untrained)
     odd = unusual(p.head_arguments, {"refill": False, "every_block": False, "embed": True, "prompting": False})
     mine = p.head == "mae_decoder" and p.target == "raw" and not odd
-    return mine and plain and only and same_eps and trained and p.encoder.get("sees", "visible") == "visible"
+    return mine and plain and only and same and trained and p.encoder.get("sees", "visible") == "visible"
 
 
 def _settings(p: Parts) -> dict[str, Any]:

@@ -82,18 +82,25 @@ def simmim(loaded: Loaded, version: int) -> Written:
 
 def hf_beit(loaded: Loaded, version: int) -> Written:
     """``BeitForMaskedImageModeling``, or ``BeitModel`` and ``Data2VecVisionModel`` without head."""
-    p = vit.parts(loaded, "hf_beit", usual=RELATIVE)
+    p = vit.parts(loaded, "hf_beit", usual={**ANYWHERE, "qkv_bias": "qv"})
     out, codes = p.writer(), p.head == "linear" and p.target in CODES
     named = version >= 5 and p.target != "feature"  # data2vec kept its names
     at = "beit." if codes else ""
     names, qkv = (vit.HF5, vit.QKV5) if named else (vit.HF4, vit.QKV4)
     out.leave("teacher.", *(() if codes else ("objectives.",)))
+    placed = p.encoder.get("positions") == "learned"
+    if placed:
+        vit.tokens_and_places(out, p, f"{at}embeddings.cls_token", f"{at}embeddings.position_embeddings")
     out.one("encoder.prefix_tokens", f"{at}embeddings.cls_token")
     out.one("encoder.mask_token", f"{at}embeddings.mask_token", vit.vector((1, 1, -1)))
     vit.embedding(out, p, f"{at}embeddings.patch_embeddings.projection")
-    out.stack("encoder.blocks", f"{at}layers.{{i}}" if named else f"{at}encoder.layer.{{i}}", names, qkv)
+    layers = f"{at}layers." if named else f"{at}encoder.layer."
+    out.stack("encoder.blocks", layers + "{i}", names, qkv)
     shared = f"{at}shared_position_bias" if named else f"{at}encoder.relative_position_bias"
-    out.one("encoder.positions.table", f"{shared}.relative_position_bias_table")
+    own = f"{layers}\\1." + ("" if named else "attention.attention.") + "relative_position_bias"
+    block = p.encoder.get("relative") == "block"
+    out.one("encoder.positions.table", f"{shared}.{TABLE}")
+    out.each(r"encoder\.relative\.(\d+)\.table", f"{own if block else shared}.{TABLE}")
     final = bool(out.left.keys() & {"encoder.norm.weight"})
     out.linear("encoder.norm", "layernorm")
     out.linear(f"{HEAD}.pred", "lm_head")
@@ -103,11 +110,11 @@ def hf_beit(loaded: Loaded, version: int) -> Written:
     config = vit.config(p, kind, "BeitForMaskedImageModeling" if codes else model)
     config |= {
         "use_mask_token": True,
-        "use_shared_relative_position_bias": True,
-        "use_relative_position_bias": False,
-        "use_absolute_position_embeddings": False,
+        "use_shared_relative_position_bias": p.encoder.get("positions") == "relative" or p.encoder.get("relative") == "shared",
+        "use_relative_position_bias": block,
+        "use_absolute_position_embeddings": placed,
         "use_mean_pooling": codes or not final,
-        "layer_scale_init_value": p.encoder.get("layer_scale") or 0,
+        "layer_scale_init_value": float(p.encoder.get("layer_scale") or 0),
     }
     if codes:
         config["vocab_size"] = p.loaded.model.objectives["main"].target.width  # type: ignore[union-attr]
