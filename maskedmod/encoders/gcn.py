@@ -15,7 +15,8 @@ from maskedmod.layers.graphs.parts import Activation, NodeNorm, SelfLoops
 
 
 class Gcn(NodeNetwork):
-    """GCN (Kipf and Welling 2017, eq. 2) of ``depth`` layers, each followed by norm and activation.
+    """GCN (Kipf and Welling 2017, eq. 2) of ``depth`` layers, each followed by norm and activation; the last is ``out``
+    wide (null: as the others).
 
     Nodes count themselves as neighbours where the data have self-loops (``modality.graph.self_loops``). ``sees``: ``mask_token``
     or ``corrupt`` put a learned vector at hidden nodes, ``full`` hides no node. ``dropout``: of every layer's input.
@@ -41,10 +42,11 @@ class Gcn(NodeNetwork):
         drop_edges: float = 0.0,
         self_loops: SelfLoops = "kept",
         dropout_of: Literal["inputs", "outputs"] = "inputs",
+        out: int | None = None,
     ) -> None:
         inside, after = (dropout, 0.0) if dropout_of == "inputs" else (0.0, dropout)
 
         def layer(inputs: int, last: bool) -> GcnLayer:
-            return GcnLayer(inputs, width, inside, norm, activation, residual, bias)
+            return GcnLayer(inputs, (out or width) if last else width, inside, norm, activation, residual, bias)
 
-        super().__init__(spec, embedding, depth, width, sees, layer, drop_edges, self_loops, after)
+        super().__init__(spec, embedding, depth, width, sees, layer, drop_edges, self_loops, after, out)

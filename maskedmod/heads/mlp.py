@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maskedmod.core.blocks.head import Head, encoded_at
@@ -18,7 +19,7 @@ from maskedmod.layers.linear import Linear
 class Mlp(Head):
     """``layers`` linear maps with an activation and optional norm between them (BERT's LM head: layers 2, norm true).
 
-    ``hidden``: width between (default D).
+    ``hidden``: width between (default D). ``dropout``: after every activation. ``end``: ``relu``, predictions are 0 or more.
     """
 
     reads_hidden = True
@@ -33,10 +34,13 @@ class Mlp(Head):
         eps: float = 1e-6,
         init: Init = "xavier",
         init_std: float = 0.02,
+        dropout: float = 0.0,
+        end: Literal["none", "relu"] = "none",
     ) -> None:
         super().__init__()
         if layers < 1:
             raise ValueError(f"mlp.layers must be at least 1, not {layers}")
+        self.dropout, self.end = dropout, end
         inner = hidden or spec.width
         parts: list[nn.Module] = []
         width = spec.width
@@ -50,4 +54,9 @@ class Mlp(Head):
 
     def forward(self, view: View, where: Where) -> Tensor:
         """-> ``[M, J, T, target]``, packed ``[T, target]``, pooled ``[M, target]``."""
-        return self.layers(encoded_at(view, where))
+        x = encoded_at(view, where)
+        for layer in self.layers:
+            x = layer(x)
+            if isinstance(layer, nn.GELU | nn.ReLU):
+                x = F.dropout(x, self.dropout, self.training)
+        return F.relu(x) if self.end == "relu" else x

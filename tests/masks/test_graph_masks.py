@@ -9,16 +9,20 @@ from torch import Tensor
 from maskedmod.core.apply import apply
 from maskedmod.core.blocks.mask import Mask
 from maskedmod.core.context import Context
+from maskedmod.core.latent import Latent
 from maskedmod.core.mask_set import IGNORED, KEPT, MASKED, PREDICT, RANDOM, VISIBLE
+from maskedmod.core.modality import Modality
 from maskedmod.core.spec import Spec
+from maskedmod.core.step import Step, View
 from maskedmod.core.tokens import Layout, Relation, Tokens
 from maskedmod.layers.graphs.hidden_edges import EdgeMask
-from maskedmod.masks.edges import Edges
+from maskedmod.masks.edges import Directions, Edges
 from maskedmod.masks.nodes import Nodes
 from maskedmod.masks.paths import Paths
 from maskedmod.masks.random import Random
 from maskedmod.masks.subgraphs import Subgraphs
 from maskedmod.sequences.packing import positions
+from maskedmod.targets.hidden_degrees import HiddenDegrees
 
 SPEC = Spec(values=3, axes=1)
 
@@ -191,3 +195,36 @@ def test_the_same_places_of_all_graphs() -> None:
         assert bool((second == IGNORED).all()) == gone and torch.equal(mask.targets, (mask.role == PREDICT).nonzero()[:, 0])
         lost += gone
     assert lost > 0
+
+
+@pytest.mark.parametrize(
+    "mask", [Edges(SPEC, ratio=0.6, directions="apart"), Paths(SPEC, ratio=0.6, start="edges", directions="apart")]
+)
+def test_directions_of_edges_that_are_hidden_apart(mask: Mask) -> None:
+    """What has one direction left is put back in both; what is asked for are single directions, none a loop."""
+    rows = graphs()
+    made = mask(rows, context(3))
+    assert isinstance(made, EdgeMask) and made.pairs is not None and made.joined is not None and made.kept is not None
+    assert rows.relation is not None and made.directed
+    n, (source, target) = len(rows.values), rows.relation.edge_index
+    asked = made.pairs[0, made.joined] * n + made.pairs[1, made.joined]
+    assert len(asked.unique()) == len(asked) and torch.isin(asked, source * n + target).all()
+    here, back = torch.isin(source * n + target, asked), torch.isin(target * n + source, asked)
+    assert torch.equal(~made.kept, here & back) and not here[source == target].any() and made.kept[source == target].all()
+    others = made.pairs[:, ~made.joined]
+    assert others.shape[1] > 0 and not torch.isin(others[0] * n + others[1], source * n + target).any()
+
+
+@pytest.mark.parametrize("directions", ["both", "apart"])
+def test_degrees_that_are_hidden(directions: Directions) -> None:
+    rows = graphs((12, 5))
+    mask = Edges(SPEC, ratio=0.5, directions=directions)(rows, context())
+    assert isinstance(mask, EdgeMask) and mask.pairs is not None and mask.joined is not None and rows.relation is not None
+    step = Step(Modality, {}, context(), {"main": View(rows, rows, mask, Latent(rows.values))})  # type: ignore[arg-type]
+    found = HiddenDegrees(SPEC)(step, "main", mask.where("all"))[:, 0]
+    ends = mask.pairs[:, mask.joined]
+    wanted = torch.zeros(len(rows.values))
+    for one, other in ends.t().tolist():
+        wanted[other] += 1
+        wanted[one] += directions == "both"
+    assert torch.equal(found, wanted) and found.sum() > 0

@@ -13,11 +13,13 @@ from maskedmod.core.tokens import Relation, Tokens
 @dataclass
 class EdgeMask(MaskSet):
     """A mask that hides edges and no node. ``kept`` bool ``[E]``. ``pairs`` int64 ``[2, P]``: the hidden pairs of nodes, and
-    behind them pairs that no edge joins; ``joined`` bool ``[P]`` tells them apart."""
+    behind them pairs that no edge joins; ``joined`` bool ``[P]`` tells them apart. ``directed``: a pair is one direction of an
+    edge, from its first node to its second; else both."""
 
     kept: Tensor | None = None
     pairs: Tensor | None = None
     joined: Tensor | None = None
+    directed: bool = False
 
     def rewrite(self, rows: Tokens) -> Tokens:
         """rows without the hidden edges."""

@@ -17,7 +17,7 @@ class NodeNetwork(Encoder):
     """``depth`` layers of ``width``; ``layer(n, last)`` makes one that reads rows of width n and is called with them and the
     edges. ``sees``: ``mask_token`` or ``corrupt`` put a learned vector at hidden nodes, ``full`` hides none. ``drop_edges``:
     share of the edges left out in training; ``self_loops``: see ``thinned``. ``drop_outputs``: see
-    ``through``."""
+    ``through``. ``out``: width that the last layer gives."""
 
     def __init__(
         self,
@@ -30,6 +30,7 @@ class NodeNetwork(Encoder):
         drop_edges: float = 0.0,
         self_loops: SelfLoops = "kept",
         drop_outputs: float = 0.0,
+        out: int | None = None,
     ) -> None:
         super().__init__()
         self.drop_outputs = drop_outputs
@@ -37,7 +38,7 @@ class NodeNetwork(Encoder):
             raise ValueError(f"drop_edges must lie in 0 to 1, 1 excluded, not {drop_edges}")
         if depth < 1 or width < 1:
             raise ValueError(f"depth {depth} and width {width} must be 1 or more")
-        self.width, self.sees, self.drop_edges, self.self_loops = width, sees, drop_edges, self_loops
+        self.width, self.sees, self.drop_edges, self.self_loops = out or width, sees, drop_edges, self_loops
         self.input = NodeInput(spec, embedding, width, sees in ("mask_token", "corrupt"))
         inputs = [self.input.width] + [width] * (depth - 1)
         self.layers = nn.ModuleList(layer(n, i + 1 == depth) for i, n in enumerate(inputs))
