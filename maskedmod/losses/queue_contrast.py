@@ -27,7 +27,7 @@ class QueueContrast(Loss):
         super().__init__()
         if size < 1 or temperature <= 0:
             raise ValueError(f"loss=queue_contrast: size={size} must be 1 or more, temperature={temperature} above 0")
-        self.temperature, self.reduce = temperature, reduce
+        self.temperature, self.reduce, self.width = temperature, reduce, spec.target
         self.queue: Tensor
         self.next: Tensor
         self.register_buffer("queue", F.normalize(torch.randn(size, spec.target), dim=1))
@@ -35,8 +35,9 @@ class QueueContrast(Loss):
         self._new: list[Tensor] = []
 
     def per_token(self, prediction: Tensor, goal: Tensor) -> Tensor:
-        share = goal[..., prediction.shape[-1] :]
-        query, key = F.normalize(prediction, dim=-1), F.normalize(goal[..., : prediction.shape[-1]].float(), dim=-1)
+        share = goal[..., self.width :]
+        # the mean of goals, asked as a prediction, has a share as well
+        query, key = F.normalize(prediction[..., : self.width], dim=-1), F.normalize(goal[..., : self.width].float(), dim=-1)
         if self.training and not (self._new and torch.equal(self._new[-1], key.flatten(0, -2))):  # two views have the same keys
             self._new.append(key.detach().flatten(0, -2))
         earlier = query @ self.queue.t() / self.temperature
