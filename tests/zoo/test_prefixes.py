@@ -56,9 +56,7 @@ def test_wrappers_inside_keys(weights: dict[str, Tensor], tmp_path: Path) -> Non
     """torch.compile of a part, FSDP and recomputation of blocks."""
     inner = {}
     for key, x in plain(weights).items():
-        key = key.replace("blocks.0.", "blocks.0._checkpoint_wrapped_module.").replace(
-            "patch_embed.", "patch_embed._orig_mod."
-        )
+        key = key.replace("blocks.0.", "blocks.0._checkpoint_wrapped_module.").replace("patch_embed.", "patch_embed._orig_mod.")
         inner[key] = x
     torch.save(inner, tmp_path / "checkpoint.pth")
     report = same(tmp_path / "checkpoint.pth", weights)

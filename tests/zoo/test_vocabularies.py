@@ -240,7 +240,7 @@ def test_what_is_said_wins(tmp_path: Path) -> None:
 def test_what_is_not_read_is_named(tmp_path: Path) -> None:
     tokens = [*SPECIALS, *RESIDUES]
     written(tmp_path / "vocab.txt", tokens)
-    config = transformers.AlbertConfig(vocab_size=25, embedding_size=16, **{**SIZES})
+    config = transformers.AlbertConfig(vocab_size=25, embedding_size=16, **SIZES)
     transformers.AlbertForMaskedLM(config).save_pretrained(tmp_path / "albert")
     with pytest.raises(UserError, match="ALBERT"):
         maskedmod.load(tmp_path / "albert")
