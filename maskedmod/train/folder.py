@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from maskedmod.errors import UserError
+from maskedmod.recipe import schema
 from maskedmod.recipe.file import load_tree
 from maskedmod.support.version import __version__
 from maskedmod.zoo import step_folder
@@ -37,7 +38,7 @@ def open_run(out: Path, tree: dict[str, Any]) -> None:
         raise UserError(f"out={out} holds a run already ({begun[-1].name}); name another folder, or resume=auto to go on")
     recipe = out / "recipe.yaml"
     if begun and recipe.exists():
-        _compare(out, load_tree(recipe), tree)
+        _compare(out, _completed(load_tree(recipe)), tree)
     elif out.exists() and not recipe.exists() and any(out.iterdir()):
         raise UserError(f"out={out} is not empty and holds no run; name another folder")
     try:
@@ -49,6 +50,14 @@ def open_run(out: Path, tree: dict[str, Any]) -> None:
         write(out / "environment.json", json.dumps(environment(), indent=1))
     except OSError as error:
         raise UserError(f"out={out} cannot be written: {error}") from error
+
+
+def _completed(tree: dict[str, Any]) -> dict[str, Any]:
+    """An older version's recipe with the arguments that blocks have got since, at their defaults: these change nothing."""
+    try:
+        return schema.complete(tree)
+    except UserError:  # an argument that there is no more: it will be named in the comparison
+        return tree
 
 
 def _compare(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
