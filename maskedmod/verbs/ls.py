@@ -62,7 +62,8 @@ def lines(part: str) -> list[str]:
 
 
 def _checkpoint(entry: checkpoints.Checkpoint) -> str:
-    facts = [entry.holds, entry.target, entry.size, entry.licence, entry.scores, "by hand" if entry.page else "", "id not confirmed" if entry.unconfirmed else ""]
+    place = ["by hand" if entry.page else "", "id not confirmed" if entry.unconfirmed else ""]
+    facts = [entry.holds, entry.target, entry.size, entry.licence, entry.scores, *place]
     return _line(
         f"{'*' if entry.layout else ' '} {entry.name:<42} {entry.recipe}", "; ".join(fact for fact in facts if fact), 175
     )
