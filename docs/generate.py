@@ -117,7 +117,7 @@ def with_checkpoints(page: str) -> str:
 def _checkpoints() -> str:
     lines = ["| name | recipe | holds | predicted | about | licence | scores as published | read as |", "|---" * 8 + "|"]
     for entry in checkpoints.entries().values():
-        hand = f" ([by hand]({entry.page}))" if entry.page else ""
+        hand = f" ([by hand]({entry.page}))" if entry.page else " (id not confirmed)" if entry.unconfirmed else ""
         facts = [entry.recipe, entry.holds, entry.target, entry.size, entry.licence, entry.scores]
         read = f"`{entry.layout}`" if entry.layout else "not yet"
         lines.append(f"| `{entry.name}`{hand} | " + " | ".join([*facts, read]) + " |")

@@ -28,6 +28,8 @@ from tests.conftest import ROOT
 from tests.zoo.test_load import blocks, table
 
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+FETCHED = "docs/real-weights.md"
+"""Its commands need weights that it fetches: it is followed in ``tests/test_real_weights.py``."""
 NOT_RUN = {"make", "pip", "python3", ".venv/bin/pip", "torchrun"}
 SHORT = [
     *("train.steps=2", "train.warmup_steps=0", "train.val_every=0", "train.val_batches=1", "train.baseline_batches=1"),
@@ -125,7 +127,7 @@ def commands(text: str) -> Iterator[list[str]]:
             yield words
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != FETCHED])
 def test_a_page_can_be_followed(page: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
     for language, text in fenced(page):

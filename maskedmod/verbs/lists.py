@@ -67,6 +67,7 @@ def published() -> list[Row]:
         {
             "name": one.name, "loads": bool(one.layout), "recipe": one.recipe, "holds": one.holds, "target": one.target,
             "size": one.size, "licence": one.licence, "scores": one.scores, "place": one.place, "by_hand": bool(one.page),
+            "unconfirmed": one.unconfirmed,
         }
         for one in checkpoints.entries().values()
     ]  # fmt: skip

@@ -119,5 +119,5 @@ def _sets(row: Row) -> str:
 
 def _checkpoint(row: Row) -> str:
     facts = [row["recipe"], row["holds"], row["target"], row["size"], row["licence"], row["scores"]]
-    facts.append("by hand" if row["by_hand"] else "")
+    facts += ["by hand" if row["by_hand"] else "", "id not confirmed" if row["unconfirmed"] else ""]
     return entry(f"{'*' if row['loads'] else ' '} {row['name']} ", "; ".join(fact for fact in facts if fact), 6)

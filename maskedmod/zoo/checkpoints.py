@@ -19,7 +19,8 @@ class Checkpoint:
     the page that a person fetches it from. ``files``: their names, weights first, where they are not the hub's usual
     ones. ``size``: of the weights, about. ``sha256``: as published, by file; empty: the hashes of the first
     download are kept and hold from then on. ``holds``: encoder, decoder, heads. ``target``: what was predicted. ``scores``: as
-    published. ``layout``: by which it is loaded; empty: not yet. ``settings``: for loading it."""
+    published. ``layout``: by which it is loaded; empty: not yet. ``settings``: for loading it. ``unconfirmed``: the place was
+    not seen to answer."""
 
     name: str
     recipe: str
@@ -36,6 +37,7 @@ class Checkpoint:
     scores: str = ""
     layout: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    unconfirmed: bool = False
 
     @property
     def place(self) -> str:

@@ -17,7 +17,7 @@ from maskedmod.core.mask_set import MaskSet
 from maskedmod.core.masking import from_masked, from_noise
 from maskedmod.core.step import Step
 from maskedmod.core.tokens import Layout, Tokens
-from maskedmod.errors import UserError
+from maskedmod.errors import UserError, one_line
 from maskedmod.recipe.layering import chosen
 from maskedmod.sequences.packing import positions
 from maskedmod.support.compat import require
@@ -76,6 +76,8 @@ def _transformers(loaded: Loaded, path: Path) -> Pair:
         model = getattr(library, name).from_pretrained(path, attn_implementation="eager").eval()
     except AttributeError:
         raise UserError(f"this transformers has no {name}") from None
+    except (RuntimeError, ValueError, OSError) as error:
+        raise UserError(f"{path}: transformers cannot make its {name}: {one_line(str(error), 200)}") from None
     blocks = _first(model, "layers", "encoder.layer")
     if loaded.modality.spec.vocab is not None:
         ids = _ids(loaded)

@@ -38,9 +38,24 @@ def settle(layout: Layout, source: Source, given: Mapping[str, Any]) -> dict[str
             values[name] = source.args[layout.CONFIG[name]]
         else:
             values[name] = source.args.get(name, default)
+    for name, value in _of_timm(source.config).items():
+        if values.get(name, value) is None:
+            values[name] = value
     if "vocabulary" in values:
         _find_vocabulary(values, layout, source)
     return values
+
+
+def _of_timm(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What timm's ``config.json`` tells in its parts: the size of an image that is not square, heads, mean and deviation."""
+    model, about = (config.get(key) or {} for key in ("model_args", "pretrained_cfg"))
+    if not isinstance(model, Mapping) or not isinstance(about, Mapping):
+        return {}
+    size = model.get("img_size") or list(about.get("input_size") or [])[1:]
+    out: dict[str, Any] = {"heads": model.get("num_heads"), "mean": about.get("mean"), "std": about.get("std")}
+    if isinstance(size, list | tuple) and len(size) == 2 and size[0] != size[1]:
+        out["image_size"] = list(size)
+    return {key: value for key, value in out.items() if value is not None}
 
 
 def _find_vocabulary(values: dict[str, Any], layout: Layout, source: Source) -> None:

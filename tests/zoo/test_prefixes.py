@@ -56,9 +56,7 @@ def test_wrappers_inside_keys(weights: dict[str, Tensor], tmp_path: Path) -> Non
     """torch.compile of a part, FSDP and recomputation of blocks."""
     inner = {}
     for key, x in plain(weights).items():
-        key = key.replace("blocks.0.", "blocks.0._checkpoint_wrapped_module.").replace(
-            "patch_embed.", "patch_embed._orig_mod."
-        )
+        key = key.replace("blocks.0.", "blocks.0._checkpoint_wrapped_module.").replace("patch_embed.", "patch_embed._orig_mod.")
         inner[key] = x
     torch.save(inner, tmp_path / "checkpoint.pth")
     report = same(tmp_path / "checkpoint.pth", weights)
@@ -86,9 +84,9 @@ def test_other_parts_of_a_trainer(weights: dict[str, Tensor], tmp_path: Path) ->
 EXTRAS: dict[str, Any] = {
     "best_acc1": torch.tensor(71.3), "rng_state": torch.get_rng_state(), "epoch": 7, "arch": "vit", "loss": float("inf"),
     "cuda_rng_state": [torch.get_rng_state()], "numpy": np.random.RandomState(0).get_state(), "python": random.getstate(),
-    "metrics": {"top1": torch.tensor(1.0), "confusion": torch.ones(3, 3)}, "lr_scheduler": {"last_epoch": 3, "base": torch.ones(2)},
-    "scheduler": {"_step_count": 5}, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups": [{"lr": 0.1}]},
-    "history": [torch.ones(2)], "scaler": {"scale": torch.tensor(2.0)}, "big": torch.ones(1000), "none": None,
+    "metrics": {"top1": torch.tensor(1.0), "confusion": torch.ones(3, 3)}, "lr_scheduler": {"last_epoch": 3, "base":
+    torch.ones(2)}, "scheduler": {"_step_count": 5}, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups":
+    [{"lr": 0.1}]}, "history": [torch.ones(2)], "scaler": {"scale": torch.tensor(2.0)}, "big": torch.ones(1000), "none": None,
 }  # fmt: skip
 
 

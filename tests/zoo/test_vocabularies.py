@@ -153,7 +153,8 @@ def test_nucleotides_and_words(tokens: list[str], sample: str, pieces: list[str]
 
 @pytest.mark.parametrize("settings", ["args", "cfg"])
 def test_fairseq_files_of_residues(settings: str, tmp_path: Path) -> None:
-    """``dict.txt`` beside the checkpoint; old names and new ones; extras of the run; RoBERTa of transformers has the same numbers."""
+    """``dict.txt`` beside the checkpoint; old names and new ones; extras of the run; RoBERTa of transformers has the same
+    numbers."""
     tokens = ["<s>", "<pad>", "</s>", "<unk>", *RESIDUES, "<mask>"]
     (tmp_path / "dict.txt").write_text("".join(f"{residue} 1\n" for residue in RESIDUES))
     model = saved(tmp_path / "theirs", len(tokens), "Roberta", type_vocab_size=1, layer_norm_eps=1e-5)
@@ -240,7 +241,7 @@ def test_what_is_said_wins(tmp_path: Path) -> None:
 def test_what_is_not_read_is_named(tmp_path: Path) -> None:
     tokens = [*SPECIALS, *RESIDUES]
     written(tmp_path / "vocab.txt", tokens)
-    config = transformers.AlbertConfig(vocab_size=25, embedding_size=16, **{**SIZES})
+    config = transformers.AlbertConfig(vocab_size=25, embedding_size=16, **SIZES)
     transformers.AlbertForMaskedLM(config).save_pretrained(tmp_path / "albert")
     with pytest.raises(UserError, match="ALBERT"):
         maskedmod.load(tmp_path / "albert")

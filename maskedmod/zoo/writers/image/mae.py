@@ -12,6 +12,7 @@ from maskedmod.zoo.writers.image.parts import Parts
 from maskedmod.zoo.writing import Writer, Written, unusual
 
 PLAIN: dict[str, Any] = {"classes": 1, "layer_scale": None, "final_norm": (None, True), "positions": vit.TABLES}
+NOT_SQUARE = "of images that are not square transformers reads the encoder alone, as ViTMAEModel; the decoder is in the file"
 NO_DECODER = "the head is no MAE decoder of pixels: the encoder alone is written"
 
 
@@ -65,6 +66,9 @@ def hf_vit_mae(loaded: Loaded, version: int) -> Written:
     p = vit.parts(loaded, "hf_vit_mae", usual={**PLAIN, "qkv_bias": ("all", "none")})
     out, whole = p.writer(), _decodes(p, windows=False)
     notes = [] if whole else [NO_DECODER]
+    square = p.grid[0] == p.grid[1]
+    if whole and not square:
+        notes.append(NOT_SQUARE)
     names, qkv = (vit.HF5, vit.QKV5) if version >= 5 else (vit.HF4, vit.QKV4)
     at = "vit." if whole else ""
     out.leave("teacher.", "encoder.mask_token", *(() if whole else ("objectives.",)))
@@ -72,7 +76,7 @@ def hf_vit_mae(loaded: Loaded, version: int) -> Written:
     vit.embedding(out, p, f"{at}embeddings.patch_embeddings.projection")
     out.stack("encoder.blocks", f"{at}layers.{{i}}" if version >= 5 else f"{at}encoder.layer.{{i}}", names, qkv)
     out.linear("encoder.norm", f"{at}layernorm")
-    config = vit.config(p, "vit_mae", "ViTMAEForPreTraining" if whole else "ViTMAEModel")
+    config = vit.config(p, "vit_mae", "ViTMAEForPreTraining" if whole and square else "ViTMAEModel")
     config |= {"qkv_bias": p.encoder.get("qkv_bias", "all") == "all", **_settings(p)}
     if whole:
         out.one(f"{HEAD}.mask_token", "decoder.mask_token", vit.vector((1, 1, -1)))
