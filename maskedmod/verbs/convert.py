@@ -22,6 +22,7 @@ from pathlib import Path
 from maskedmod.errors import UserError
 from maskedmod.recipe.config import split_words
 
+FORMATS = ("hf", "timm", "fair", "fair-esm")
 KEYS = ("checkpoint", "to", "output", "version", "push", "private")
 NEEDED = (("checkpoint", "a run folder or a model"), ("to", "hf, timm, fair or fair-esm"), ("output", "a new folder"))
 
@@ -45,4 +46,3 @@ def run(words: Sequence[str]) -> int:
     if given.get("push"):
         print(push(Path(str(given["output"])), str(given["push"]), private=given.get("private", False)))
     return 0
-

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from maskedmod.errors import UserError
 from maskedmod.recipe.config import split_words
 
+AGAINST = ("transformers", "timm", "fair-esm")
 KEYS = ("checkpoint", "against")
 
 
