@@ -99,7 +99,13 @@ def test_ls_chooses_among_recipes(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_lines_of_lists_and_help_fit_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     """And nothing of a description is lost by it."""
-    for words in (["ls"], ["ls", *PARTS[:5]], *(["ls", slot] for slot in SLOTS), ["--help"], *([verb, "--help"] for verb in VERBS)):
+    for words in (
+        ["ls"],
+        ["ls", *PARTS[:5]],
+        *(["ls", slot] for slot in SLOTS),
+        ["--help"],
+        *([verb, "--help"] for verb in VERBS),
+    ):
         long = [line for line in said(capsys, *words).splitlines() if len(line) > 80]
         assert not [line for line in long if " " in line.strip()], f"{words}: {long}"
     flat = " ".join(said(capsys, "ls", "recipes").split())
@@ -194,8 +200,9 @@ def test_completion(capsys: pytest.CaptureFixture[str]) -> None:
     assert "mask.spec=" not in candidates(["train", "recipe=audio_mae", "mask."])
     assert candidates(["train", "recipe=audio_mae", "mask=ran"]) == ["mask=random"]
     assert "train.batch_size=" in candidates(["train", "train.b"])
-    assert candidates(["ls", "re"]) == ["recipes"] and candidates(["completion", ""]) == list(SCRIPTS)
-    assert candidates(["ls", "recipes", "m"]) == ["modalities", "modality="] and candidates(["ls", "blocks", "fam"]) == []
+    assert candidates(["ls", "rec"]) == ["recipes", "recipe="] and candidates(["completion", ""]) == list(SCRIPTS)
+    assert candidates(["ls", "recipes", "m"]) == ["modalities", "mask", "modality="]
+    assert candidates(["ls", "blocks", "fam"]) == []
     assert candidates(["ls", "recipes", "modality=m"]) == ["modality=molecular_graph", "modality=molecule"]
     assert candidates(["ls", "modality=audio", "family="]) == ["family=audio"]
     assert {"family=3D", "family=discrete"} < {*candidates(["ls", "recipes", "family="])}

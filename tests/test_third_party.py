@@ -13,9 +13,13 @@ import pytest
 
 from maskedmod.cli import main
 from maskedmod.recipe import catalog
+from maskedmod.recipe.config import resolve
 from maskedmod.testing import check_modality
+from maskedmod.verbs.completion import candidates
 
 SOURCE = Path(__file__).parent / "thirdparty"
+CLASHES = {"mask.random": "maskedmod_series.tail:Tail", "masks.tail": "maskedmod_series.tail:Tail"}
+"""A name that is ours, and one that names no slot."""
 
 
 @pytest.fixture
@@ -29,8 +33,9 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     info = site / f"maskedmod_series-{project['version']}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    points = project["entry-points"]["maskedmod.modalities"]
-    (info / "entry_points.txt").write_text("[maskedmod.modalities]\n" + "".join(f"{k} = {v}\n" for k, v in points.items()))
+    groups = {**project["entry-points"], "maskedmod.blocks": {**project["entry-points"]["maskedmod.blocks"], **CLASHES}}
+    sections = (f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in points.items()) for group, points in groups.items())
+    (info / "entry_points.txt").write_text("\n".join(sections))
     monkeypatch.syspath_prepend(str(site))
     _unload()  # other tests import the package from the source tree
     _forget()
@@ -86,6 +91,33 @@ def test_its_misspelt_argument_is_named(installed: Path, capsys: pytest.CaptureF
     assert main(["train", f"recipe={SOURCE / 'recipe.yaml'}", "modality.patchsize=4"]) != 0
     message = capsys.readouterr().err
     assert "patchsize" in message and "patch_size" in message
+
+
+def test_its_block_is_found_by_its_entry_point(installed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Listed, completed, checked and trained like ours; nothing of the package is imported for a list."""
+    assert main(["ls", "mask"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "mask=tail The end of every series, to be told from its beginning. [share=0.5]" in text
+    assert "maskedmod_series.tail" not in sys.modules
+    words = ["train", f"recipe={SOURCE / 'recipe.yaml'}"]
+    assert candidates([*words, "mask=ta"]) == ["mask=tail"]
+    assert candidates([*words, "mask=tail", "mask."]) == ["mask.share="]
+    assert main([*words, "mask=tail", "mask.share=0.25", f"out={tmp_path / 'run'}"]) == 0
+    assert resolve([f"recipe={tmp_path / 'run'}"])["mask"] == {"tail": {"share": 0.25}}
+    assert "tail" not in catalog.names("loss") and catalog.is_block("mask", "tail")
+    capsys.readouterr()
+    assert main([*words, "mask=tail", "mask.shre=0.25"]) == 2
+    assert "share" in capsys.readouterr().err
+
+
+def test_a_block_never_takes_the_name_of_ours(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It can be used by its full name; an entry point that names no slot is said."""
+    assert catalog.load("mask", "random").__module__ == "maskedmod.masks.random"
+    assert "maskedmod_series.tail:Tail" in catalog.names("mask")
+    assert catalog.load("mask", "maskedmod_series.tail:Tail").__name__ == "Tail"
+    assert catalog.entry("mask", "maskedmod_series.tail:Tail").arguments[-1].name == "share"
+    assert main(["ls", "blocks"]) == 0
+    assert "entry point masks.tail = maskedmod_series.tail:Tail, whose name is no slot.NAME" in capsys.readouterr().out
 
 
 def test_absent_package_is_an_unknown_modality(capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,7 +112,7 @@ def entry(slot: str, name: str, modality: str | None = None) -> Entry:
     if value:
         module, _, name = value.partition(":")
         path = _outside(module)
-        return Entry("", ()) if path is None else _read(path, name)
+        return Entry("", ()) if path is None else _read(path, name.lower())
     read = [_read(path, name) for path in _sources(slot, name, modality)]
     arguments = next((found.arguments for found in read if found.arguments), ())
     return Entry(next((found.summary for found in read if found.summary), ""), arguments)

@@ -202,4 +202,3 @@ def _bytes(kept: list[Tensor], model: MaskedModel) -> int:
 def _length(tokens: Tokens) -> int:
     """Tokens per sample (of a packed batch: the mean)."""
     return tokens.shape[0] // tokens.batch if tokens.layout.packed else tokens.shape[1]
-

@@ -15,7 +15,12 @@ from maskedmod.train.claim import new_folder
 
 
 def train(
-    recipe: str | Path, *words: str, preset: str | None = None, out: str | Path | None = None, seed: int | None = None, quiet: bool = False
+    recipe: str | Path,
+    *words: str,
+    preset: str | None = None,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    quiet: bool = False,
 ) -> Path:
     """Train a recipe -> its run folder, which ``maskedmod.load`` reads.
 

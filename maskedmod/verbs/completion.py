@@ -9,6 +9,7 @@ Prints a tab completion script.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from maskedmod.errors import UserError, unknown
@@ -17,11 +18,19 @@ from maskedmod.recipe import file as recipe_file
 from maskedmod.recipe import head as recipe_head
 from maskedmod.recipe.config import WORDS, resolve_names
 from maskedmod.recipe.layering import chosen
-from maskedmod.verbs import VERBS
+from maskedmod.verbs import JSON, MAIN, VERBS
+from maskedmod.verbs.convert import FORMATS
+from maskedmod.verbs.convert import KEYS as CONVERT_KEYS
+from maskedmod.verbs.embed import KEYS as EMBED_KEYS
 from maskedmod.verbs.eval import KEYS as EVAL_KEYS
-from maskedmod.verbs.ls import FILTERS, PARTS
+from maskedmod.verbs.eval import PROTOCOLS
+from maskedmod.verbs.ls import FILTERS, PARTS, SLOTS
+from maskedmod.verbs.reconstruct import KEYS as RECONSTRUCT_KEYS
 from maskedmod.verbs.score import CHOICES as SCORE_CHOICES
 from maskedmod.verbs.score import KEYS as SCORE_KEYS
+from maskedmod.verbs.verify import AGAINST
+from maskedmod.verbs.verify import KEYS as VERIFY_KEYS
+from maskedmod.verbs.words import spoken
 from maskedmod.zoo import checkpoints
 from maskedmod.zoo.how import HOW
 
@@ -34,7 +43,7 @@ SCRIPTS = {
   [[ "$line" == *" " ]] && words+=("")
   COMPREPLY=($(maskedmod __complete "${words[@]:1}" 2>/dev/null))
   [[ "$cur" == *=* && "$COMP_WORDBREAKS" == *=* ]] && COMPREPLY=("${COMPREPLY[@]#"${cur%=*}="}")
-  [[ "${COMPREPLY[0]}" == *[=.] ]] && compopt -o nospace
+  [[ "${COMPREPLY[0]}" == *[=./] ]] && compopt -o nospace
 }
 complete -o default -F _maskedmod maskedmod""",
     "zsh": """_maskedmod() {
@@ -50,10 +59,24 @@ VERB_KEYS = {
     "show": WORDS,
     "cp": ("recipe", "output"),
     "eval": EVAL_KEYS,
-    "embed": ("checkpoint", "input", "output", "pool", "layer", "batch_size", "workers", "device", "resume", "data", *HOW),
-    "reconstruct": ("checkpoint", "input", "output", "samples", "columns", "seed", "wav", "mask", *HOW),
+    "embed": EMBED_KEYS,
+    "reconstruct": RECONSTRUCT_KEYS,
     "score": SCORE_KEYS,
+    "convert": CONVERT_KEYS,
+    "verify": VERIFY_KEYS,
 }
+CHOICES = {
+    **SCORE_CHOICES,
+    "resume": ("auto", "never"),
+    "protocol": PROTOCOLS,
+    "to": FORMATS,
+    "against": AGAINST,
+    "quiet": ("true",),
+    "json": ("true",),
+}
+"""Keys with few values."""
+PATHS = ("checkpoint", "input", "output", "out", "init", "mutants", "data.path", "teacher.checkpoint")
+"""Keys whose value is a file or a folder."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -72,22 +95,47 @@ def candidates(words: Sequence[str]) -> list[str]:
     elif words[0] == "completion":
         found = list(SCRIPTS)
     elif words[0] == "ls":
-        found = _listed(last.partition("=")[0], words[1:-1]) if "=" in last else _lists(words[1:-1])
+        found = _listed(last.partition("=")[0], words[1:-1]) if "=" in last else _lists(last, words[1:-1])
     elif words[0] == "pull":
         found = list(checkpoints.entries())
     elif words[0] not in VERB_KEYS:
         found = []
     elif "=" in last:
-        found = _values(last.partition("=")[0], words[1:-1])
+        key, _, value = last.partition("=")
+        found = _values(key, value, words[1:-1])
     else:
-        found = _keys(VERB_KEYS[words[0]], last, words[1:-1])
-    return [candidate for candidate in found if candidate.startswith(last)]
+        switches = ("quiet", *(("json",) if words[0] in JSON else ()))
+        found = [*_main(words[0], last, words[1:-1]), *_keys((*VERB_KEYS[words[0]], *switches), last, words[1:-1])]
+    return [candidate for candidate in dict.fromkeys(found) if candidate.startswith(last)]
 
 
-def _lists(before: Sequence[str]) -> list[str]:
-    """Words of ``ls``: the lists, and what chooses among recipes unless another list is named."""
-    filters = [] if {*PARTS[1:]} & {*before} else [f"{key}=" for key in FILTERS]
-    return [*PARTS, *filters]
+def _main(verb: str, last: str, before: Sequence[str]) -> list[str]:
+    """What may stand as the first word, without its key."""
+    if [word for word in before if "=" not in word or word.startswith(f"{MAIN[verb]}=")]:
+        return []
+    names = recipe_file.names() if MAIN[verb] == "recipe" else []
+    return [*names, *_paths(last)] if last else [*names]
+
+
+def _paths(start: str) -> list[str]:
+    """Files and folders that a text begins; folders end in ``/``. Hidden ones only where the text says so."""
+    folder, _, name = start.rpartition("/")
+    place = Path(f"{folder}/" if folder or start.startswith("/") else ".").expanduser()
+    try:
+        found = sorted(place.iterdir())
+    except OSError:
+        return []
+    front = f"{folder}/" if "/" in start else ""
+    kept = [path for path in found if path.name.startswith(name) and (name or not path.name.startswith("."))]
+    return [f"{front}{path.name}{'/' if path.is_dir() else ''}" for path in kept]
+
+
+def _lists(last: str, before: Sequence[str]) -> list[str]:
+    """Words of ``ls``: the lists, and what chooses among recipes or presets unless another list is named."""
+    named = {*before} & {*PARTS, *SLOTS}
+    filters = [f"{key}=" for key, part in FILTERS.items() if not named or part in named]
+    folders = [path for path in _paths(last) if path.endswith("/")] if "runs" in before else []
+    return [*PARTS, *SLOTS, *filters, "json=", *folders]
 
 
 def _listed(key: str, before: Sequence[str]) -> list[str]:
@@ -96,6 +144,8 @@ def _listed(key: str, before: Sequence[str]) -> list[str]:
     if key == "family":
         named = {word.partition("=")[2] for word in before if word.startswith("modality=")}
         return sorted({f"family={head.family.split()[0]}" for head in heads if not named or head.modality in named})
+    if key in ("recipe", "json"):
+        return _values(key, "", before)
     return sorted({f"modality={head.modality}" for head in heads}) if key == "modality" else []
 
 
@@ -115,15 +165,16 @@ def _keys(known: Sequence[str], last: str, before: Sequence[str]) -> list[str]:
     return [f"{root}.{argument.name}=" for argument in arguments]
 
 
-def _values(key: str, before: Sequence[str]) -> list[str]:
+def _values(key: str, value: str, before: Sequence[str]) -> list[str]:
     if key == "recipe":
-        return [f"recipe={name}" for name in recipe_file.names()]
+        return [f"recipe={name}" for name in [*recipe_file.names(), *(_paths(value) if value else [])]]
     if key == "preset":
         return [f"preset={name}" for name in _presets(before)]
-    if key == "resume":
-        return ["resume=auto", "resume=never"]
-    if key in SCORE_CHOICES:
-        return [f"{key}={name}" for name in SCORE_CHOICES[key]]
+    if key in CHOICES:
+        return [f"{key}={name}" for name in CHOICES[key]]
+    if key in PATHS or key.endswith((".path", ".checkpoint")):
+        published = list(checkpoints.entries()) if value and key.endswith("checkpoint") else []
+        return [f"{key}={path}" for path in [*_paths(value), *published]]
     if key in catalog.SLOTS:
         return [f"{key}={name}" for name in catalog.names(key, chosen(_tree(before).get("modality")))]
     return []
@@ -132,14 +183,14 @@ def _values(key: str, before: Sequence[str]) -> list[str]:
 def _tree(words: Sequence[str]) -> dict[str, Any]:
     """The layered tree of the words typed so far; empty while they are not complete."""
     try:
-        return resolve_names(words)
+        return resolve_names(spoken("train", words))
     except UserError:
         return {}
 
 
 def _presets(words: Sequence[str]) -> list[str]:
     names: list[str] = []
-    for word in words:
+    for word in spoken("train", words):
         if word.startswith("recipe="):
             try:
                 names += recipe_file.load_tree(recipe_file.find(word.partition("=")[2])).get("presets", {})

@@ -24,6 +24,7 @@ from maskedmod.errors import UserError
 from maskedmod.recipe.config import split_words
 from maskedmod.zoo.how import HOW, how
 
+FORMATS = ("hf", "timm", "fair", "fair-esm")
 KEYS = ("checkpoint", "to", "output", "version", "push", "private", *HOW)
 NEEDED = (("checkpoint", "a run folder or a model"), ("to", "hf, timm, fair or fair-esm"), ("output", "a new folder"))
 
@@ -47,4 +48,3 @@ def run(words: Sequence[str]) -> int:
     if given.get("push"):
         print(push(Path(str(given["output"])), str(given["push"]), private=given.get("private", False)))
     return 0
-

@@ -48,6 +48,7 @@ from maskedmod.recipe.config import split_words
 from maskedmod.verbs.words import print_json, switch
 from maskedmod.zoo.how import HOW, how
 
+PROTOCOLS = ("knn", "linear", "ridge", "svm", "fewshot", "finetune", "linear_lars")
 KINDS: dict[str, Any] = {
     "pool": str, "level": str, "split": str, "encoder": str, "device": str, "seeds": int, "folds": int, "samples": int,
     "batch_size": int, "workers": int,

@@ -33,7 +33,9 @@ def run(words: Sequence[str]) -> int:
     words, as_json = switch(words, "json")
     named = [word.partition("=")[2] for word in words if word.partition("=")[0] in ("recipe", "checkpoint")]
     if any(word.startswith("checkpoint=") for word in words) and not (len(words) == 1 and is_run(named[0])):
-        raise UserError(f"checkpoint={','.join(named)} must stand alone and be a run folder: maskedmod show RUN, or recipe=NAME ...")
+        raise UserError(
+            f"checkpoint={','.join(named)} must stand alone and be a run folder: maskedmod show RUN, or recipe=NAME ..."
+        )
     if len(words) == 1 and named and is_run(named[0]):
         return _run(Path(named[0]), as_json)
     tree = resolve(words)

@@ -20,6 +20,7 @@ from maskedmod.errors import UserError
 from maskedmod.recipe.config import split_words
 from maskedmod.zoo.how import HOW, how
 
+AGAINST = ("transformers", "timm", "fair-esm")
 KEYS = ("checkpoint", "against", *HOW)
 
 

@@ -11,6 +11,7 @@ from maskedmod.errors import UserError
 from maskedmod.recipe.config import split_words
 from maskedmod.verbs import MAIN
 
+
 def spoken(verb: str, words: Sequence[str]) -> list[str]:
     """The words with ``key=`` before the first one that has no key: ``eval runs/a`` is ``eval checkpoint=runs/a``. A word
     without a key is left as it is, for the verb to refuse, where the main thing is named by its key already."""
