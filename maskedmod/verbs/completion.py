@@ -32,7 +32,6 @@ from maskedmod.verbs.verify import AGAINST
 from maskedmod.verbs.verify import KEYS as VERIFY_KEYS
 from maskedmod.verbs.words import spoken
 from maskedmod.zoo import checkpoints
-from maskedmod.zoo.how import HOW
 
 # bash cuts words at "=", so the candidates lose what stands before the last one there.
 SCRIPTS = {
