@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from torch import Tensor, nn
 
@@ -35,6 +36,7 @@ class Gat(Encoder):
     ``drop_edges``: share of the edges left out in training, self-loops ``kept``, or dropped as well and one ``added`` to every
     node. ``only_visible``: give the visible nodes alone,
     which is all that a decoder with ``remask=zero`` reads, so that the last layer computes no others.
+    ``out``, ``out_heads``: width and heads of the last layer (null: as of the others).
     ``projector``: width inside an MLP whose output is the tap ``projection`` (GraphMAE2, Hou et al. 2023, section 3.3).
     """
 
@@ -58,21 +60,26 @@ class Gat(Encoder):
         score: Score = "add",
         same_width_residual: bool = True,
         self_loops: SelfLoops = "kept",
+        out: int | None = None,
+        out_heads: int | None = None,
     ) -> None:
         super().__init__()
         if depth < 1 or width < 1:
             raise ValueError(f"depth {depth} and width {width} must be 1 or more")
         if not 0.0 <= drop_edges < 1.0:
             raise ValueError(f"drop_edges must lie in 0 to 1, 1 excluded, not {drop_edges}")
-        self.width, self.sees, self.drop_edges, self.only_visible = width, sees, drop_edges, only_visible
+        self.width, self.sees, self.drop_edges, self.only_visible = out or width, sees, drop_edges, only_visible
         self.self_loops = self_loops
         self.input = NodeInput(spec, embedding, width, sees in ("mask_token", "corrupt"))
         settings = GatSettings(heads, slope, dropout, attention_dropout, residual, norm, activation, score, same_width_residual)
         inputs = [self.input.width] + [width] * (depth - 1)
-        self.layers = nn.ModuleList(GatLayer(n, width, settings) for n in inputs)
+        last = replace(settings, heads=out_heads or heads)
+        self.layers = nn.ModuleList(GatLayer(n, width, settings) for n in inputs[:-1])
+        self.layers.append(GatLayer(inputs[-1], self.width, last))
         self.projector: nn.Module | None = None
         if projector is not None:
-            self.projector = nn.Sequential(nn.Linear(width, projector), nn.PReLU(), nn.Linear(projector, width))
+            ends = self.width
+            self.projector = nn.Sequential(nn.Linear(ends, projector), nn.PReLU(), nn.Linear(projector, ends))
 
     def forward(self, seen: Seen, taps: Sequence[str] = ()) -> Latent:
         """Taps: ``block.i``, the output of layer i; ``edges``, those that were read, int64 ``[2, E]``; ``projection``."""

@@ -29,6 +29,8 @@ class Regression(Loss):
         self.kind, self.beta, self.scale, self.reduce = kind, beta, scale, reduce
 
     def per_token(self, prediction: Tensor, goal: Tensor) -> Tensor:
+        if prediction.ndim > goal.ndim:  # several predictions of the same (GraphMAE2's re-masks)
+            goal = goal.expand_as(prediction)
         if self.kind == "mse":
             each = F.mse_loss(prediction, goal, reduction="none")
         elif self.kind == "l1":

@@ -13,6 +13,7 @@ from maskedmod.core.spec import Spec
 from maskedmod.losses.bce import Bce
 from maskedmod.losses.cosine import Cosine
 from maskedmod.losses.cross_entropy import CrossEntropy
+from maskedmod.losses.pair_rank import PairRank
 from maskedmod.losses.regression import Regression
 
 SPEC = Spec(values=4, axes=1)
@@ -97,3 +98,19 @@ def test_ones_and_zeros_that_count_alike() -> None:
     assert loss.of_mean(torch.tensor(0.25)) == 0 and Bce(SPEC).of_mean(torch.tensor(0.25)) < 0
     with pytest.raises(ValueError, match="one value"):
         loss(torch.zeros(2, 3), torch.zeros(2, 3))
+
+
+def test_true_pairs_above_others() -> None:
+    """The first with the first; one other is left over."""
+    scores, goal = torch.tensor([[2.0], [0.5], [1.0], [0.0], [9.0]]), torch.tensor([[1.0], [1.0], [0.0], [0.0], [0.0]])
+    apart = torch.tensor([1.0, 0.5])
+    wanted = {
+        "auc": (1 - apart).square().sum(),
+        "hinge_auc": (1 - apart).clamp(min=0).square().sum(),
+        "log_rank": -apart.sigmoid().log().mean(),
+    }
+    for kind, value in wanted.items():
+        torch.testing.assert_close(PairRank(SPEC, kind)(scores, goal), value)  # type: ignore[arg-type]
+    assert PairRank(SPEC, "log_rank")(scores[:2], goal[:2]) == 0
+    with pytest.raises(ValueError, match="one value"):
+        PairRank(SPEC)(scores, goal, torch.ones(5))

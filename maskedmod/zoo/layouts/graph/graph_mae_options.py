@@ -74,8 +74,10 @@ def shown(weights: Weights, settings: Tree) -> Shown:
     mapped = parts.has(weights, r"encoder\..*\.res_fc\.weight")
     found = {
         "in_dim": features, "num_hidden": width, "num_layers": depth, "encoder_type": encoder, "decoder_type": decoder,
-        "num_dec_layers": _decoder_depth(weights, decoder), "concat_hidden": joined != width,
+        "num_dec_layers": _decoder_depth(weights, decoder),
     }  # fmt: skip
+    if depth > 1:
+        found["concat_hidden"] = joined != width
     if mapped or features != width:
         found["residual"] = mapped
     heads = _heads(weights, "encoder", encoder, settings["nhead"], width)
