@@ -16,9 +16,7 @@ TOKENS = "tokens.txt"
 def settle(layout: Layout, source: Source, given: Mapping[str, Any]) -> dict[str, Any]:
     """One value for every setting of a layout. None means: to be inferred from the tensors; a tokenizer or
     vocabulary is looked for beside the weights."""
-    for name in given:
-        if name not in layout.SETTINGS:
-            raise unknown("setting", name, layout.SETTINGS, f"of layout {layout.NAME}")
+    given = dict(_ours(layout, name, value) for name, value in given.items())
     values: dict[str, Any] = {}
     for name, default in layout.SETTINGS.items():
         if name in given:
@@ -34,6 +32,19 @@ def settle(layout: Layout, source: Source, given: Mapping[str, Any]) -> dict[str
     if values.get("tokenizer", "") is None:
         values["tokenizer"] = str(source.path.parent)
     return values
+
+
+def _ours(layout: Layout, name: str, value: Any) -> tuple[str, Any]:
+    """A setting by our name or by that of an argument of the released code. UserError for what is none, for what tensors tell,
+    and for what is not read."""
+    if name in layout.SETTINGS:
+        return name, value
+    meaning = getattr(layout, "ARGUMENTS", {}).get(name)
+    if meaning is None:
+        raise unknown("setting", name, layout.SETTINGS, f"of layout {layout.NAME}")
+    if meaning in layout.SETTINGS:
+        return meaning, value
+    raise UserError(f"setting {name} of layout {layout.NAME}: {meaning}")
 
 
 def heads_of(width: int, head_width: int = 64) -> int:

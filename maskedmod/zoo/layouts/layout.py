@@ -14,7 +14,8 @@ Weights = Mapping[str, Tensor]
 
 class Layout(Protocol):
     """What a layout's module offers. ``SETTINGS``: names and defaults of what no tensor tells. ``CONFIG``: their names in a
-    ``config.json``."""
+    ``config.json``. ``ARGUMENTS``, where it is there: every argument of the released constructor and its configuration by its own
+    name, with the setting that it is, or the reason why it is none, which is what whoever gives it is told."""
 
     NAME: str
     SETTINGS: dict[str, Any]

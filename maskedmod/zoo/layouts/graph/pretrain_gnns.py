@@ -12,7 +12,12 @@ from maskedmod.zoo.mapping import STATISTICS, Rule, flat
 
 NAME = "pretrain_gnns"
 SETTINGS: dict[str, Any] = {"ratio": 0.15, "jump": "last", "gnn_type": None, "dropout": 0.0, "bonds": None}
-"""Of the script: ``mask_rate``, ``JK``, ``gnn_type``, ``dropout_ratio`` and ``mask_edge``."""
+ARGUMENTS = {
+    "num_layer": parts.TOLD, "emb_dim": parts.TOLD, "num_tasks": "the classifier of a task is not read, leave it out",
+    "JK": "jump", "drop_ratio": "dropout", "dropout_ratio": "dropout", "mask_rate": "ratio", "mask_edge": "bonds",
+    "graph_pooling": "the classifier of a task is not read; pool= of embed and eval says how atoms become a vector",
+}  # fmt: skip
+"""Of ``model.GNN``, ``model.GNN_graphpred`` and ``pretrain_masking.py`` (chem, 8b20528): our setting, or why it is none."""
 CONFIG: dict[str, str] = {}
 
 AT = r"(?:model\.|gnn\.)?"
