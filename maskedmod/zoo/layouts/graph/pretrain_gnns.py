@@ -38,14 +38,12 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     _refuse(weights, settings)
     width = parts.tensor(weights, rf"{AT}x_embedding1\.weight").shape[1]
     bonds = _bonds(weights, settings)
-    encoder: Tree = {"depth": parts.depth(weights, rf"{AT}batch_norms\.(\d+)\.weight"), "width": width, "jump": settings["jump"]}
     kind = _kind(weights, settings)
-    if kind != "gin":
-        encoder["layer"] = kind
-    if kind == "gat":
-        encoder["heads"] = parts.tensor(weights, rf"{AT}gnns\.0\.att").shape[1]
-    if settings["dropout"]:
-        encoder["dropout"] = settings["dropout"]
+    heads = parts.tensor(weights, rf"{AT}gnns\.0\.att").shape[1] if kind == "gat" else 2
+    encoder = {
+        "depth": parts.depth(weights, rf"{AT}batch_norms\.(\d+)\.weight"), "width": width, "jump": settings["jump"],
+        "dropout": settings["dropout"], "layer": kind, "heads": heads,
+    }  # fmt: skip
     tree: Tree = {
         "modality": {"molecular_graph": {"features": "pretrain_gnns"}},
         "mask": {"atoms": {"ratio": settings["ratio"], "bonds": bonds}},
