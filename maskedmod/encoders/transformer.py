@@ -40,7 +40,7 @@ class Transformer(Encoder):
     ``positions``: sincos, learned, frozen (a published table), rotary (pairs i, i + d/2), rotary_interleaved (neighbouring
     pairs), relative (attention bias), mlp (of coordinates; prefix tokens have learned ones), none. ``every_block``: they are
     added to the input of every block (Point-MAE). ``max_length``: rows of learned positions for sequences, ``position_offset``
-    unused rows before them (ESM-1b, RoBERTa: 2).
+    unused rows before them (ESM-1b, RoBERTa: 2); ``position_hidden``: width inside those of mlp.
     ``classes``: number of class tokens (0 or 1), ``registers``: further prefix tokens. Packed tokens bring their own.
     ``embed_norm``: norm after embedding and positions (BERT, ESM-1b). ``token_dropout``: share of mask tokens in pre-training
     by which ESM rescales the others (see TokenDropout), null: mask tokens have their vector.
@@ -87,6 +87,7 @@ class Transformer(Encoder):
         init: Init = "xavier",
         init_std: float = 0.02,
         rescale: bool = False,
+        position_hidden: int = 128,
     ) -> None:
         super().__init__()
         if depth < 0:
@@ -114,7 +115,7 @@ class Transformer(Encoder):
         self.blocks = nn.ModuleList(Block(settings, rate) for rate in rates)
         last = norm_place == "pre" if final_norm is None else final_norm
         self.norm = make_norm(norm, width, eps) if last else nn.Identity()
-        self.positions = make_positions(positions, spec, width, heads, max_length, position_offset)
+        self.positions = make_positions(positions, spec, width, heads, max_length, position_offset, position_hidden)
         self.interleaved = positions == "rotary_interleaved"
         initialise(self, init, init_std)
         if rescale:
