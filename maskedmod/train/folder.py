@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from maskedmod.errors import UserError
+from maskedmod.recipe import schema
 from maskedmod.recipe.file import load_tree
 from maskedmod.support.version import __version__
 from maskedmod.zoo import step_folder
@@ -52,7 +53,7 @@ def open_run(out: Path, tree: dict[str, Any]) -> None:
 
 
 def _compare(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    old, new = _flat(plain(before)), _flat(plain(now))
+    old, new = _flat(plain(_today(before))), _flat(plain(now))
     changed = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key) and not _free(key)]
     if changed:
         shown = ", ".join(f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in changed[:4])
@@ -60,6 +61,15 @@ def _compare(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
         raise UserError(
             f"out={out} holds a run of another recipe: {shown}{more}; name another folder, with init={out} for its weights"
         )
+
+
+def _today(before: dict[str, Any]) -> dict[str, Any]:
+    """A saved recipe with the arguments that blocks have got since: their defaults are what was done before. As it is where
+    its arguments are not known any more."""
+    try:
+        return schema.complete(before)
+    except UserError:
+        return before
 
 
 def _free(key: str) -> bool:
