@@ -41,7 +41,8 @@ class Transformer(Encoder):
     pairs), relative (attention bias), mlp (of coordinates; prefix tokens have learned ones), none. ``relative``: attention
     biases beside other positions: none, shared (one table for all blocks) or block (one each; fine-tuned BEiT, SimMIM).
     ``every_block``: positions are added to the input of every block (Point-MAE). ``max_length``: rows of learned positions
-    for sequences, ``position_offset`` unused rows before them (ESM-1b, RoBERTa: 2).
+    for sequences, ``position_offset`` unused rows before them (ESM-1b, RoBERTa: 2);
+    ``position_hidden``: width inside those of mlp.
     ``classes``: number of class tokens (0 or 1), ``registers``: further prefix tokens. Packed tokens bring their own.
     ``embed_norm``: norm after embedding and positions (BERT, ESM-1b). ``token_dropout``: share of mask tokens in pre-training
     by which ESM rescales the others (see TokenDropout), null: mask tokens have their vector.
@@ -89,6 +90,7 @@ class Transformer(Encoder):
         init: Init = "xavier",
         init_std: float = 0.02,
         rescale: bool = False,
+        position_hidden: int = 128,
     ) -> None:
         super().__init__()
         if depth < 0:
@@ -118,7 +120,7 @@ class Transformer(Encoder):
         self.blocks = nn.ModuleList(Block(settings, rate) for rate in rates)
         last = norm_place == "pre" if final_norm is None else final_norm
         self.norm = make_norm(norm, width, eps) if last else nn.Identity()
-        self.positions = make_positions(positions, spec, width, heads, max_length, position_offset)
+        self.positions = make_positions(positions, spec, width, heads, max_length, position_offset, position_hidden)
         tables = {"none": 0, "shared": min(depth, 1), "block": depth}[relative]
         self.relative = nn.ModuleList(Relative(spec, heads) for _ in range(tables))
         self.interleaved = positions == "rotary_interleaved"

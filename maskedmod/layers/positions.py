@@ -156,8 +156,10 @@ class RelativeBias(nn.Module):
         return self.table[index].permute(0, 3, 1, 2)
 
 
-def make_positions(kind: Positions, spec: Spec, width: int, heads: int, length: int | None = None, offset: int = 0) -> nn.Module:
-    """The module of a kind; ``length`` and ``offset`` as in Table. Identity for none."""
+def make_positions(
+    kind: Positions, spec: Spec, width: int, heads: int, length: int | None = None, offset: int = 0, hidden: int = 128
+) -> nn.Module:
+    """The module of a kind; ``length`` and ``offset`` as in Table, ``hidden`` as in PositionMlp. Identity for none."""
     if kind == "sincos":
         return SinCos(width)
     if kind in ("learned", "frozen"):
@@ -167,5 +169,5 @@ def make_positions(kind: Positions, spec: Spec, width: int, heads: int, length: 
     if kind == "relative":
         return RelativeBias(spec, heads)
     if kind == "mlp":
-        return PositionMlp(spec.axes, width)
+        return PositionMlp(spec.axes, width, hidden)
     return nn.Identity()

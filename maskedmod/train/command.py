@@ -82,4 +82,4 @@ def default_out(tree: dict[str, Any], resumes: bool) -> str:
 def say(line: str) -> None:
     """To the reader, by the first of several processes alone."""
     if int(os.environ.get("RANK", "0")) == 0:
-        print(line, file=sys.stderr)
+        sys.stderr.write(line + "\n")

@@ -20,11 +20,7 @@ OF_READING = ("modality", "vocabulary", "special", "vocab", "tokenizer")
 def settle(layout: Layout, source: Source, given: Mapping[str, Any]) -> dict[str, Any]:
     """One value for every setting of a layout; options that it does not support are refused. None means: to be inferred from
     the tensors; a tokenizer or vocabulary is looked for beside the weights."""
-    for name in given:
-        if name not in layout.SETTINGS:
-            if name in OF_READING:
-                raise UserError(f"{name}= is for models of sequences; layout {layout.NAME} is none")
-            raise unknown("setting", name, layout.SETTINGS, f"of layout {layout.NAME}")
+    given = dict(_ours(layout, name, value) for name, value in given.items())
     arguments.check(layout, source)
     values: dict[str, Any] = {}
     for name, default in layout.SETTINGS.items():
@@ -71,6 +67,21 @@ def _find_vocabulary(values: dict[str, Any], layout: Layout, source: Source) -> 
     if values["special"] is None and values["vocabulary"] is not None:
         file = vocabulary.file_of(values["vocabulary"])
         values["special"] = vocabulary.told(file.parent, vocabulary.read_tokens(file)) or None
+
+
+def _ours(layout: Layout, name: str, value: Any) -> tuple[str, Any]:
+    """A setting by our name or by that of an argument of the released code. UserError for what is none, for what tensors tell,
+    and for what is not read."""
+    if name in layout.SETTINGS:
+        return name, value
+    meaning = getattr(layout, "RELEASED", {}).get(name)
+    if meaning is None and name in OF_READING:
+        raise UserError(f"{name}= is for models of sequences; layout {layout.NAME} is none")
+    if meaning is None:
+        raise unknown("setting", name, layout.SETTINGS, f"of layout {layout.NAME}")
+    if meaning in layout.SETTINGS:
+        return meaning, value
+    raise UserError(f"setting {name} of layout {layout.NAME}: {meaning}")
 
 
 def heads_of(width: int, head_width: int = 64) -> int:

@@ -16,10 +16,15 @@ from tests.parity.golden import GRADIENT, Golden, agree
 MOVED = "the moving average of a part that only the student reads"
 
 
-def network_rules(at: str, to: str) -> list[Rule]:
+def reduced(case: Golden) -> bool:
+    """Whether there is a linear map from the width of groups: where the widths are equal, MaskPoint has none."""
+    return any("reduce_dim" in key for key in case.tensors)
+
+
+def network_rules(at: str, to: str, reduced: bool = True) -> list[Rule]:
     """The embedding of groups and the Transformer with a class token, into the encoder ``to``."""
     return [
-        *pointnet_rules(rf"{at}\.encoder", f"{to}.embed.groups"),
+        *pointnet_rules(rf"{at}\.encoder", f"{to}.embed.groups" if reduced else f"{to}.embed"),
         *parts.linear_rules(rf"{at}\.reduce_dim", f"{to}.embed.reduce"),
         *parts.linear_rules(rf"{at}\.pos_embed\.0", f"{to}.positions.fc1"),
         *parts.linear_rules(rf"{at}\.pos_embed\.2", f"{to}.positions.fc2"),

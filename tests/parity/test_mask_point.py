@@ -16,17 +16,17 @@ from maskedmod.recipe.build import build_model
 from maskedmod.recipe.config import resolve
 from maskedmod.zoo.layouts.parts import linear_rules
 from maskedmod.zoo.mapping import Rule
-from tests.parity.clouds import MOVED, filled, gradients_of, network_rules, queue_rules, state_agrees
+from tests.parity.clouds import MOVED, filled, gradients_of, network_rules, queue_rules, reduced, state_agrees
 from tests.parity.golden import Golden, agree, cases, golden
 
 HEAD, CONTRAST = "objectives.main.head", "objectives.contrast"
 FIRST_NORM = f"{HEAD}.blocks.0.norm1.weight"
 
 
-def rules_of(moco: bool) -> list[Rule]:
+def rules_of(moco: bool, linear: bool = True) -> list[Rule]:
     block, of = r"transformer_q\.decoder\.blocks\.(\d+)", rf"{HEAD}.blocks.\1"
     out = [
-        *network_rules("transformer_q", "encoder"),
+        *network_rules("transformer_q", "encoder", linear),
         *(Rule(rf"{block}\.attn\.{name}_proj\.weight", rf"{of}.{name}.weight") for name in "qkv"),
         Rule(rf"{block}\.attn\.proj\.(weight|bias)", rf"{of}.proj.\2"),
         Rule(rf"{block}\.((?:norm[12]|mlp\.fc[12])\.(?:weight|bias))", rf"{of}.\2"),
@@ -40,7 +40,7 @@ def rules_of(moco: bool) -> list[Rule]:
         for number in (0, 2):
             out += linear_rules(rf"transformer_{which}\.cls_head\.{number}", f"{to}.layers.{number}")
     unread = Rule(r"transformer_k\.(?:decoder|bin_cls_head)\..*", unneeded=MOVED)
-    return [*out, *network_rules("transformer_k", "teacher.encoder"), unread, *queue_rules(f"{CONTRAST}.loss")]
+    return [*out, *network_rules("transformer_k", "teacher.encoder", linear), unread, *queue_rules(f"{CONTRAST}.loss")]
 
 
 def built(case: Golden) -> MaskedModel:
@@ -53,11 +53,13 @@ def built(case: Golden) -> MaskedModel:
     words = [
         "recipe=mask_point", f"preset=released{',moco' if moco else ''}", "data=folder", "data.path=clouds",
         f"modality.points={case['input.points'].shape[1]}", f"modality.groups={of['num_group']}",
-        f"modality.group_size={of['group_size']}", f"modality.group_width={of['encoder_dims']}",
+        f"modality.group_size={of['group_size']}", f"modality.group_width={of['encoder_dims'] if reduced(case) else 'null'}",
         f"modality.pointnet=[{128 // divisor},{256 // divisor},{512 // divisor}]",
         f"mask.ratio={{low: {ratio[0]}, high: {ratio[1]}}}" if isinstance(ratio, list) else f"mask.ratio={ratio}",
         f"encoder.depth={of['depth']}", f"encoder.width={of['trans_dim']}", f"encoder.heads={of['num_heads']}",
-        f"encoder.drop_path={of['drop_path_rate']}", f"head.depth={of['dec_depth']}", f"head.heads={of['num_heads']}",
+        f"encoder.drop_path={of['drop_path_rate']}",
+        f"encoder.position_hidden={made.get('pos_embed_hidden_dim', 128)}",
+        f"head.depth={of['dec_depth']}", f"head.heads={of['num_heads']}",
         f"target.real={of['dec_query_real_num']}", f"target.fake={of['dec_query_fake_num']}",
         f"target.query={'points' if of['dec_query_mode'] == 'points' else 'centres'}",
         f"target.spacing={dynamic}" if dynamic > 0 else f"target.near={max(0.0, fixed)}",
@@ -74,7 +76,7 @@ def built(case: Golden) -> MaskedModel:
             f"objectives.contrast.loss.size={made['K']}", f"objectives.contrast.loss.temperature={made['T']}",
             f"objectives.contrast.weight={of['moco_loss_weight']}", f"objectives.main.weight={of['query_loss_weight']}",
         ]  # fmt: skip
-    return filled(build_model(resolve(words)), case, rules_of(moco))
+    return filled(build_model(resolve(words)), case, rules_of(moco, reduced(case)))
 
 
 def mask_of(case: Golden, name: str = "") -> MaskSet:
@@ -119,9 +121,9 @@ def test_mask_point(name: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> No
         agree("contrast", losses["contrast"] * model.objectives["contrast"].weight, case[f"{at}output.loss_moco"])  # type: ignore[operator, union-attr]
     agree("loss", losses["loss"], case[f"{at}output.loss"])
     losses["loss"].backward()
-    gradients_of(case, model, rules_of(moco), mode, (FIRST_NORM,))
+    gradients_of(case, model, rules_of(moco, reduced(case)), mode, (FIRST_NORM,))
     if mode == "train":
         if moco:
             model.objectives["contrast"].loss.after_step(ctx)  # type: ignore[operator, union-attr]
-            state_agrees(model, case.group("train.output.after."), rules_of(moco))
-        state_agrees(model, case.group("train.buffer."), rules_of(moco))
+            state_agrees(model, case.group("train.output.after."), rules_of(moco, reduced(case)))
+        state_agrees(model, case.group("train.buffer."), rules_of(moco, reduced(case)))

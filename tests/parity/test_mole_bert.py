@@ -41,6 +41,7 @@ def network_rules(at: str, to: str) -> list[Rule]:
     return [
         *(Rule(rf"{at}\.x_embedding{n}\.weight", f"{to}.embed.tables.{n - 1}") for n in (1, 2)),
         Rule(rf"{at}\.gnns\.(\d+)\.mlp\.([02]\.(?:weight|bias))", rf"{to}.layers.\1.gin.mlp.\2"),
+        Rule(rf"{at}\.gnns\.(\d+)\.(?:weight_)?linear\.(weight|bias)", rf"{to}.layers.\1.gin.linear.\2"),
         *(Rule(rf"{at}\.gnns\.(\d+)\.edge_embedding{n}\.weight", rf"{to}.layers.\1.gin.tables.{n - 1}") for n in (1, 2)),
         Rule(rf"{at}\.batch_norms\.(\d+)\.{STATISTICS}", rf"{to}.layers.\1.norm.\2"),
     ]
@@ -118,6 +119,7 @@ def in_order(case: Golden, tokens: Tokens, asked: Tensor, edges: Tensor) -> list
 def test_tokenizer(name: str, mode: str) -> None:
     case = golden(name)
     made = case.meta["constructor"]
+    assert made["edge"] and made["JK"] == "last", "what the recipe has"
     words = [
         "recipe=mole_bert_tokenizer", "preset=released", "data=smiles", "data.path=none.smi",
         f"encoder.depth={made['num_layer']}", f"encoder.width={made['emb_dim']}", f"encoder.layer={made['gnn_type']}",

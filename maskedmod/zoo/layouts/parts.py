@@ -16,6 +16,8 @@ from maskedmod.zoo.mapping import INNER, Rule, flat, patch_rows
 from maskedmod.zoo.settings import grid_of, heads_of
 
 Weights = Mapping[str, Tensor]
+TOLD = "the tensors tell it, leave it out"
+"""Of an argument of the released code."""
 Tree = dict[str, Any]
 
 COMPUTED = "equals the sine-cosine table that is computed"

@@ -12,7 +12,12 @@ from maskedmod.zoo.mapping import STATISTICS, Rule, flat
 
 NAME = "pretrain_gnns"
 SETTINGS: dict[str, Any] = {"ratio": 0.15, "jump": "last", "gnn_type": None, "dropout": 0.0, "bonds": None}
-"""Of the script: ``mask_rate``, ``JK``, ``gnn_type``, ``dropout_ratio`` and ``mask_edge``."""
+RELEASED = {
+    "num_layer": parts.TOLD, "emb_dim": parts.TOLD, "num_tasks": "the classifier of a task is not read, leave it out",
+    "JK": "jump", "drop_ratio": "dropout", "dropout_ratio": "dropout", "mask_rate": "ratio", "mask_edge": "bonds",
+    "graph_pooling": "the classifier of a task is not read; pool= of embed and eval says how atoms become a vector",
+}  # fmt: skip
+"""Of ``model.GNN``, ``model.GNN_graphpred`` and ``pretrain_masking.py`` (chem, 8b20528): our setting, or why it is none."""
 CONFIG: dict[str, str] = {}
 
 AT = r"(?:model\.|gnn\.)?"
@@ -33,14 +38,12 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     _refuse(weights, settings)
     width = parts.tensor(weights, rf"{AT}x_embedding1\.weight").shape[1]
     bonds = _bonds(weights, settings)
-    encoder: Tree = {"depth": parts.depth(weights, rf"{AT}batch_norms\.(\d+)\.weight"), "width": width, "jump": settings["jump"]}
     kind = _kind(weights, settings)
-    if kind != "gin":
-        encoder["layer"] = kind
-    if kind == "gat":
-        encoder["heads"] = parts.tensor(weights, rf"{AT}gnns\.0\.att").shape[1]
-    if settings["dropout"]:
-        encoder["dropout"] = settings["dropout"]
+    heads = parts.tensor(weights, rf"{AT}gnns\.0\.att").shape[1] if kind == "gat" else 2
+    encoder = {
+        "depth": parts.depth(weights, rf"{AT}batch_norms\.(\d+)\.weight"), "width": width, "jump": settings["jump"],
+        "dropout": settings["dropout"], "layer": kind, "heads": heads,
+    }  # fmt: skip
     tree: Tree = {
         "modality": {"molecular_graph": {"features": "pretrain_gnns"}},
         "mask": {"atoms": {"ratio": settings["ratio"], "bonds": bonds}},

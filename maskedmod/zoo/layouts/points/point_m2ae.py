@@ -21,8 +21,15 @@ SETTINGS: dict[str, Any] = {
     "mask_ratio": 0.8,
     "spill": True,
     "local_radius": None,
+    "drop_path": 0.0,
 }
 """``local_radius``: as in the released configurations, acting as it does in the released pre-training."""
+RELEASED = {
+    "NAME": parts.TOLD, "num_groups": "groups", "encoder_depths": parts.TOLD, "encoder_dims": parts.TOLD,
+    "decoder_depths": parts.TOLD, "decoder_dims": parts.TOLD, "decoder_up_blocks": parts.TOLD, "num_heads": "heads",
+    "drop_path_rate": "drop_path",
+}  # fmt: skip
+"""Of ``models.Point_M2AE`` and ``cfgs/pre-training/point-m2ae.yaml`` (1bdbe05): our setting, or why it is none."""
 CONFIG: dict[str, str] = {}
 
 AT = r"(?:base_model\.)?"
@@ -41,9 +48,13 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     up = [parts.depth(weights, rf"{AT}token_prop\.{i}\.extraction\.operation\.(\d+)\..*") for i in range(stages - 1)]
     down = [parts.depth(weights, rf"{AT}h_decoder\.{i}\.blocks\.(\d+)\..*") for i in range(stages)]
     groups, sizes, level = settings["groups"], settings["group_sizes"], _level(weights)
+    if not len(groups) == len(sizes) == len(widths):
+        raise UserError(f"groups={groups}, group_sizes={sizes}: expected one number for each of {len(widths)} levels")
     coarser = [list(pair) for pair in zip(groups[1:], sizes[1:], strict=True)]
     points = {"points": settings["points"], "groups": groups[0], "group_size": sizes[0], "coarser": coarser, "level": level}
     encoder: Tree = {"widths": widths, "depths": depths, "heads": settings["heads"], "normed": level}
+    drops = {"drop_path": settings["drop_path"]} if settings["drop_path"] else {}
+    encoder |= drops
     if any(_radii(settings, len(widths))):
         encoder |= {"local_radius": _radii(settings, len(widths)), "radius_on": "padding"}
     outputs = parts.tensor(weights, AT + r"rec_head\.bias").shape[0]
@@ -52,7 +63,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
         "mask": {"multi_scale": {"ratio": settings["mask_ratio"], "spill": settings["spill"]}},
         "encoder": {"point_pyramid": encoder},
         "target": {"points": {}},
-        "head": {"pyramid_decoder": {"depths": down, "up_blocks": up, "heads": settings["heads"], "outputs": outputs}},
+        "head": {"pyramid_decoder": {"depths": down, "up_blocks": up, "heads": settings["heads"], "outputs": outputs, **drops}},
         "loss": {"chamfer": {}},
     }
 

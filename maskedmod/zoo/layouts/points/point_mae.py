@@ -22,9 +22,16 @@ SETTINGS: dict[str, Any] = {
     "mask_ratio": 0.6,
     "mask": "random",
     "chamfer": "l2",
+    "drop_path": 0.0,
     "eps": 1e-5,
 }
 """``mask`` and ``chamfer``: our names, or the released code's (mask_type rand or block, loss cdl1 or cdl2)."""
+RELEASED = {
+    "NAME": parts.TOLD, "group_size": parts.TOLD, "num_group": "groups", "loss": "chamfer", "mask_type": "mask",
+    "trans_dim": parts.TOLD, "encoder_dims": parts.TOLD, "depth": parts.TOLD, "decoder_depth": parts.TOLD,
+    "num_heads": "heads", "decoder_num_heads": "decoder_heads", "drop_path_rate": "drop_path",
+}  # fmt: skip
+"""Of ``models.Point_MAE`` and ``cfgs/pretrain.yaml`` (7445a68): our setting, or why it is none."""
 CONFIG: dict[str, str] = {}
 
 AT = r"(?:base_model\.)?"
@@ -55,6 +62,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
     heads = settings["heads"] or (6 if width == 384 else max(1, width // 64))
     same = {
         "width": width, "eps": settings["eps"], "qkv_bias": "none", "positions": "mlp", "every_block": True,
+        "drop_path": settings["drop_path"],
         "mlp_ratio": parts.tensor(weights, rf"{ENCODER}blocks\.blocks\.0\.mlp\.fc1\.weight").shape[0] / width,
     }  # fmt: skip
     encoder = {"depth": parts.depth(weights, rf"{ENCODER}blocks\.blocks\.(\d+)\..*"), "heads": heads, "classes": 0}

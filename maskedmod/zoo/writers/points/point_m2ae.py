@@ -51,6 +51,7 @@ def point_m2ae(loaded: Loaded, version: int) -> Written:
     }  # fmt: skip
     if encoder.get("local_radius"):
         settings["local_radius"] = list(encoder["local_radius"])
+    settings |= {"drop_path": encoder["drop_path"]} if encoder.get("drop_path") else {}
     settings |= {key: mask[name] for key, name in (("mask_ratio", "ratio"), ("spill", "spill")) if name in mask}
     return Written(out.done(), "pth", settings, nested=True)
 

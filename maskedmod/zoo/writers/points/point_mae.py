@@ -39,5 +39,6 @@ def point_mae(loaded: Loaded, version: int) -> Written:
     (kind, mask), chamfer = next(iter(loaded.tree["mask"].items())), loaded.tree["loss"].get("chamfer") or {}
     settings = {key: cloud[key] for key in ("points", "groups", "near_origin", "centre", "scale") if key in cloud}
     settings |= {"heads": encoder.get("heads", 12), "decoder_heads": head.get("heads", 16), "eps": encoder.get("eps", 1e-6)}
+    settings |= {"drop_path": encoder["drop_path"]} if encoder.get("drop_path") else {}
     settings |= {"mask": kind, "mask_ratio": (mask or {}).get("ratio", 0.6), "chamfer": chamfer.get("kind", "l2")}
     return Written(out.done(), "pth", settings, nested=True)
