@@ -16,8 +16,8 @@ class Layout(Protocol):
     """What a layout's module offers. ``SETTINGS``: names and defaults of what no tensor tells. ``CONFIG``: their names in a
     ``config.json``. Beside them, read by ``arguments.check``: ``REFERENCE``, the published constructor; ``ARGUMENTS``
     (``dict[str, Argument]``), every argument of it; ``REFUSED``, patterns of keys, and which published option they are of.
-    ``RELEASED`` (``dict[str, str]``): arguments that may be given as settings by their released names, with our setting's name or the reason
-    why there is none."""
+    ``RELEASED`` (``dict[str, str]``): arguments that may be given as settings by their released names, with our setting's
+    name or the reason why there is none."""
 
     NAME: str
     SETTINGS: dict[str, Any]
