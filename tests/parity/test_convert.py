@@ -100,7 +100,7 @@ def official(system: str, name: str) -> tuple[dict[str, Any], dict[str, Tensor],
     if system == "data2vec_vision":
         settings |= {key: value for key, value in case.meta["forward"].items() if key != "var_w0"}
     if system == "audio_mae":
-        settings["mel_bins"] = made["img_size"][1]
+        settings |= {"mel_bins": made["img_size"][1], **{name: made[name] for name in ("stride", "no_shift") if name in made}}
     if system in ("mae", "audio_mae") and made.get("decoder_mode", 0) == 0:
         settings["decoder_heads"] = made["decoder_num_heads"]
     parts = {"data2vec_vision": {"model": "model", "ema": "model_ema"}, "i_jepa": {}}

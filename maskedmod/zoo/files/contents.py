@@ -43,7 +43,7 @@ def divided(content: Mapping[str, Any]) -> Contents:
     main = [name for name in dicts if name in MAIN]
     for name, group in dicts.items():
         prefix = "" if name in MAIN else f"{name}."
-        _add(out, {prefix + key: x for key, x in group.items()}, bool(main) and name not in MAIN)
+        _add(out, group, bool(main) and name not in MAIN, prefix)
     inside = sum(map(len, dicts.values()))
     _add(out, bare, bool(main) or inside > len(bare))
     out.groups = set() if main else set(dicts)
@@ -68,16 +68,17 @@ def tensors(value: Any, extras: list[str], name: str, depth: int = 1) -> dict[st
     return found
 
 
-def _add(out: Contents, group: Mapping[str, Tensor], beside: bool) -> None:
+def _add(out: Contents, group: Mapping[str, Tensor], beside: bool, prefix: str = "") -> None:
+    """Tensors of a dict, under ``prefix``, without wrappers in their own keys."""
     plain = {key: WRAPPERS.sub("", key) for key in group}
     if len(set(plain.values())) < len(plain):  # two keys would become one: they are left as they are
         plain = {key: key for key in group}
     for key, tensor in group.items():
         if plain[key] != key:
             out.wrappers += [found for found in WRAPPERS.findall(key) if found not in out.wrappers]
-        out.weights[plain[key]] = tensor
+        out.weights[prefix + plain[key]] = tensor
         if beside:
-            out.beside.add(plain[key])
+            out.beside.add(prefix + plain[key])
 
 
 def aside(key: str, tensor: Tensor) -> str:

@@ -152,6 +152,8 @@ def _settings(p: Parts) -> dict[str, Any]:
 def _modality(p: Parts) -> dict[str, Any]:
     """What our reader takes from ``args`` again."""
     if p.loaded.modality.spec.channels == 1 and "audio" in p.loaded.tree["modality"]:
-        return {"mel_bins": p.size[1]}
+        audio = p.loaded.tree["modality"]["audio"] or {}
+        overlap = {} if audio.get("stride") is None else {"stride": audio["stride"]}
+        return {"mel_bins": audio.get("mel_bins", p.size[1]), **overlap}
     found = {key: list(value) for key, value in p.loaded.modality.statistics.items() if key in ("mean", "std")}
     return {"image_size": list(p.size), **found}
