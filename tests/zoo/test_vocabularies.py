@@ -92,6 +92,13 @@ def test_residues_in_any_order(kind: str, pad: int, tmp_path: Path) -> None:
     (filled,) = loaded.fill("MKT<mask>YIAK", top=20)
     assert set(filled.tokens) == set(RESIDUES)
     assert loaded.scan(PROTEIN).values.shape == (len(PROTEIN), 20)
+    back = tmp_path / "back"
+    loaded.export("hf_bert", back)
+    again = maskedmod.load(back)
+    assert [*again.modality.letters.tokens] == tokens  # type: ignore[union-attr]
+    assert torch.equal(again.embed([PROTEIN]), loaded.embed([PROTEIN]))
+    theirs = getattr(transformers, f"{kind}ForMaskedLM").from_pretrained(back).eval()
+    same_scores(loaded, theirs, PROTEIN)
     found = loaded.predict_masked([PROTEIN], ratio=0.3)
     assert found.discrete and 1 <= int(found.masked.sum()) < len(PROTEIN)
 
@@ -147,6 +154,9 @@ def test_nucleotides_and_words(tokens: list[str], sample: str, pieces: list[str]
     assert type(loaded.modality).__name__ == "Text"
     ids = same_scores(loaded, model, sample)
     assert [every[i] for i in ids[1:-1]] == pieces
+    if len(tokens) == 5:  # single nucleotides can be scored
+        found = loaded.scan("ACGTACGT")
+        assert found.wildtype == "ACGTACGT" and found.values.shape == (8, 5) and found.pseudo_perplexity is not None
     with pytest.raises(UserError, match=r"(\d+) of \1 tokens are not in the vocabulary|of \d+ tokens are not in the vocabulary"):
         loaded.embed([bad])
 
