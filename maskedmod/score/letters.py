@@ -18,14 +18,15 @@ class Letters:
     """
 
     def __init__(self, alphabet: Alphabet) -> None:
-        if len({len(alphabet.tokens[i]) for i in alphabet.standard}) != 1:
+        content = [i for i in alphabet.standard if i != alphabet.unk]
+        if len({len(alphabet.tokens[i]) for i in content}) != 1:
             raise UserError("mutants are of alphabets of single letters (proteins); the tokens of this one differ in length")
         self.alphabet = alphabet
-        size = len(alphabet.tokens[alphabet.standard[0]])
+        size = len(alphabet.tokens[content[0]])
         usual = [i not in alphabet.special and len(token) == size for i, token in enumerate(alphabet.tokens)]
         self.of = [token[0] if usual[i] else "" for i, token in enumerate(alphabet.tokens)]
         self.names = list(dict.fromkeys(letter for letter in self.of if letter.isalpha()))
-        self.standard = sorted({alphabet.tokens[i][0] for i in alphabet.standard})
+        self.standard = sorted({alphabet.tokens[i][0] for i in content})
         self.place = {letter: i for i, letter in enumerate(self.names)}
         self._groups = [torch.tensor([i for i, own in enumerate(self.of) if own == letter]) for letter in self.names]
 

@@ -53,8 +53,7 @@ class Subject:
     def read(self, text: str, key: str) -> tuple[Tensor, list[str]]:
         """int64 ids ``[n]`` without cls and eos, and what was altered. UserError names what cannot be read."""
         with changes() as heard:
-            sample = inputs.read(self.loaded.modality, Record(text, key=key))
-        ids = torch.as_tensor(np.asarray(sample)).long()
+            ids = _ids(self.loaded, inputs.read(self.loaded.modality, Record(text, key=key)))
         return self.model.inner(ids), [f"{key}: {change}" for change in heard]
 
     def wild_type(self, text: str, offset: int, key: str = "wild type") -> tuple[WildType, list[str]]:
@@ -81,6 +80,12 @@ class Subject:
             assert wild is not None
             table = methods.marginals(self.model, self.letters, wild.ids, places, self.method, self.most, bar.update)
             return [methods.added(table, self.letters, mutant.changes or ()) for mutant in mutants]
+
+
+def _ids(loaded: Loaded, sample: Any) -> Tensor:
+    """int64 ids with their ends of a sample that was read: the ids themselves, or a text with what is known of it."""
+    encode = getattr(loaded.modality, "encode", None)
+    return torch.as_tensor(np.asarray(sample if encode is None else encode(sample[0]))).long()
 
 
 def progress(total: int, method: str) -> AbstractContextManager[Any]:
@@ -150,7 +155,7 @@ def _sequence(subject: Subject, wild: WildType | None, text: str, notes: list[st
     try:
         with changes() as heard:
             sample = subject.loaded.modality.read(Record(text, key=key))
-        ids = subject.model.inner(torch.as_tensor(np.asarray(sample)).long())
+            ids = subject.model.inner(_ids(subject.loaded, sample))
     except BadSample as error:
         raise BadMutant(str(error)) from None
     notes += [f"{key}: {change}" for change in heard]

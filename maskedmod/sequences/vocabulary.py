@@ -222,7 +222,7 @@ def kind_of(tokens: Sequence[str], special: Special | None = None) -> Kind:
     if bases and {"A", "C", "G"} <= set("".join(letters)):
         return "nucleotides"
     longer = [token for token in content if len(token) > 1]
-    judged = longer if len(longer) > 20 else content
+    judged = longer if len(longer) > 4 else content
     share = sum(_SMILES.fullmatch(token.removeprefix("##")) is not None for token in judged) / max(len(judged), 1)
     return "molecule" if {"C", "N", "O", "(", ")", "="} <= set(content) and share > 0.8 else "words"
 

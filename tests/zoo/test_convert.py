@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +243,32 @@ def test_verify_of_a_whole_file_that_errs_outside_the_blocks(tmp_path: Path) -> 
     with torch.no_grad():
         loaded.model.encoder.get_submodule("norm").weight.mul_(1.1)
     assert compare(loaded, file, "timm").wrong == ["features"]
+
+
+def test_images_that_are_not_square(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """transformers cannot make a MAE with decoder of them: the card names the class that it can make, nothing is lost, verify
+    compares; timm's folder is read again without settings."""
+    sizes = ["modality.size=[16,32]", "modality.patch_size=4", "encoder.depth=1", "encoder.width=24", "encoder.heads=3"]
+    model = maskedmod.create("mae", *sizes, "head.depth=1", "head.width=24", "head.heads=3", preset="tiny")
+    model.report.untrained.clear()  # as if it were
+    model.modality.statistics.update({"mean": [0.5] * 3, "std": [0.2] * 3})
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    state = model.model.state_dict()
+    for layout in ("hf_vit_mae", "timm_vit"):
+        model.export(layout, tmp_path / layout)
+        again = maskedmod.load(tmp_path / layout)
+        assert again.modality.spec.grid == (4, 8) and not again.report.missing
+        own = again.model.state_dict()
+        read = [key for key in own if key not in again.report.untrained]
+        assert all(torch.equal(own[key], state[key]) for key in read)
+        assert any(key.startswith("objectives.") for key in read) == (layout == "hf_vit_mae")
+    assert json.loads((tmp_path / "hf_vit_mae" / "config.json").read_text())["architectures"] == ["ViTMAEModel"]
+    assert main(["verify", str(tmp_path / "hf_vit_mae")]) == 0
+    config = json.loads((tmp_path / "hf_vit_mae" / "config.json").read_text())
+    (tmp_path / "hf_vit_mae" / "config.json").write_text(json.dumps({**config, "architectures": ["ViTMAEForPreTraining"]}))
+    capsys.readouterr()
+    assert main(["verify", str(tmp_path / "hf_vit_mae")]) == 2
+    assert "transformers cannot make its ViTMAEForPreTraining" in capsys.readouterr().err

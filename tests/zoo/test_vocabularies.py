@@ -92,6 +92,13 @@ def test_residues_in_any_order(kind: str, pad: int, tmp_path: Path) -> None:
     (filled,) = loaded.fill("MKT<mask>YIAK", top=20)
     assert set(filled.tokens) == set(RESIDUES)
     assert loaded.scan(PROTEIN).values.shape == (len(PROTEIN), 20)
+    back = tmp_path / "back"
+    loaded.export("hf_bert", back)
+    again = maskedmod.load(back)
+    assert [*again.modality.letters.tokens] == tokens  # type: ignore[union-attr]
+    assert torch.equal(again.embed([PROTEIN]), loaded.embed([PROTEIN]))
+    theirs = getattr(transformers, f"{kind}ForMaskedLM").from_pretrained(back).eval()
+    same_scores(loaded, theirs, PROTEIN)
     found = loaded.predict_masked([PROTEIN], ratio=0.3)
     assert found.discrete and 1 <= int(found.masked.sum()) < len(PROTEIN)
 
@@ -147,6 +154,9 @@ def test_nucleotides_and_words(tokens: list[str], sample: str, pieces: list[str]
     assert type(loaded.modality).__name__ == "Text"
     ids = same_scores(loaded, model, sample)
     assert [every[i] for i in ids[1:-1]] == pieces
+    if len(tokens) == 5:  # single nucleotides can be scored
+        found = loaded.scan("ACGTACGT")
+        assert found.wildtype == "ACGTACGT" and found.values.shape == (8, 5) and found.pseudo_perplexity is not None
     with pytest.raises(UserError, match=r"(\d+) of \1 tokens are not in the vocabulary|of \d+ tokens are not in the vocabulary"):
         loaded.embed([bad])
 
@@ -324,3 +334,49 @@ def test_a_run_keeps_its_vocabulary(tmp_path: Path) -> None:
     assert [tokens[i] for i in loaded.tokenize(["MK"]).values] == ["[CLS]", "M", "K", "[SEP]"]
     with pytest.raises(UserError, match="is a run"):
         maskedmod.load(run, modality="protein")
+
+
+def test_a_known_alphabet_keeps_its_name(tmp_path: Path) -> None:
+    """An ESM folder as published, with its own vocabulary and the tokenizer's settings."""
+    esm = ["<cls>", "<pad>", "<eos>", "<unk>", *"LAGVSERTIDPKQNFYMHWCXBUZO.-", "<null_1>", "<mask>"]
+    written(tmp_path / "vocab.txt", esm)
+    names = {"cls_token": "<cls>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"}
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(names))
+    more = {
+        "position_embedding_type": "rotary",
+        "token_dropout": True,
+        "mask_token_id": 32,
+        "pad_token_id": 1,
+        "layer_norm_eps": 1e-5,
+    }
+    model = saved(tmp_path, 33, "Esm", **more, emb_layer_norm_before=False)
+    loaded = maskedmod.load(tmp_path)
+    assert loaded.tree["modality"]["protein"]["alphabet"] == "esm" and loaded.tree["mask"]["random"]["corrupt"]["draw"] == [4, 23]
+    same_scores(loaded, model, PROTEIN + "XBU")
+
+
+def test_an_end_that_the_tokenizer_has_not(tmp_path: Path) -> None:
+    """``eos_token: null`` in the tokenizer's settings, though the vocabulary has ``<eos>``."""
+    tokens = ["<unk>", "<pad>", "<mask>", "<cls>", "<eos>", *"ACGTN"]
+    written(tmp_path / "vocab.txt", tokens)
+    about = {"cls_token": {"content": "<cls>"}, "eos_token": None, "mask_token": "<mask>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(about))
+    saved(tmp_path, len(tokens))
+    loaded = maskedmod.load(tmp_path)
+    assert [tokens[i] for i in loaded.tokenize(["ACGT"]).values] == ["<cls>", *"ACGT"]
+
+
+def test_byte_pairs_of_molecules(tmp_path: Path) -> None:
+    """``vocab.json`` and ``merges.txt`` of SMILES, as ChemBERTa's: read as molecules, nothing unknown."""
+    pytest.importorskip("rdkit")
+    library = pytest.importorskip("tokenizers")
+    made = library.ByteLevelBPETokenizer()
+    smiles = ["CC(=O)Oc1ccccc1C(=O)O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "c1ccccc1Cl", "CCO", "CC(N)C#N"] * 20
+    made.train_from_iterator(smiles, vocab_size=320, min_frequency=2, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    made.save_model(str(tmp_path))
+    rows = made.get_vocab_size()
+    model = saved(tmp_path, rows, "Roberta", max_position_embeddings=60)
+    loaded = maskedmod.load(tmp_path)
+    assert type(loaded.modality).__name__ == "Molecule"
+    ids = same_scores(loaded, model, smiles[0])
+    assert ids.tolist() == [0, *made.encode(smiles[0]).ids, 2]

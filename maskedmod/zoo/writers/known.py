@@ -74,12 +74,15 @@ def _choose(tree: dict[str, Any], to: str) -> str | None:
     encoder = (tree.get("encoder") or {}).get("transformer")
     if encoder is None:
         return None
+    bert = encoder.get("norm_place") == "post" and encoder.get("positions") == "learned"
+    if modality == "protein" and bert:
+        return "hf_bert" if to == "hf" else None
     if modality == "protein":
         return {"hf": "hf_esm", "fair-esm": "fair_esm"}.get(to)
     if modality == "molecule" and encoder.get("random_features"):
         return {"hf": "molformer", "fair": "ibm_molformer"}.get(to)
     if modality in ("text", "molecule"):
-        return "hf_bert" if to == "hf" and encoder.get("norm_place") == "post" and encoder.get("positions") == "learned" else None
+        return "hf_bert" if to == "hf" and bert else None
     if modality == "audio":
         return "audio_mae" if to == "fair" else None
     if modality != "image":

@@ -11,8 +11,17 @@ from maskedmod.zoo.layouts.sequence import parts as sequence_parts
 from maskedmod.zoo.mapping import HEAD, Rule
 
 NAME = "molformer"
-SETTINGS: dict[str, Any] = {**letters.SETTINGS, "tokenizer": None, "vocab": None, "eps": None, "activation": "gelu"}
-CONFIG = {"eps": "layer_norm_eps", "activation": "hidden_act"}
+SETTINGS: dict[str, Any] = {
+    **letters.SETTINGS,
+    "tokenizer": None,
+    "vocab": None,
+    "eps": None,
+    "activation": "gelu",
+    "feature_map_kernel": "relu",
+}
+ACCEPTED: dict[str, tuple[Any, ...]] = {"feature_map_kernel": ("relu", None)}
+"""Options of the published code of which one value is built here."""
+CONFIG = {"eps": "layer_norm_eps", "activation": "hidden_act", "feature_map_kernel": "feature_map_kernel"}
 
 HF = r"(?:molformer\.)?"
 LAYER = rf"{HF}encoder\.layer"
@@ -48,6 +57,7 @@ def ids(weights: Weights) -> int:
 
 
 def recipe(weights: Weights, settings: Tree) -> Tree:
+    sequence_parts.refuse(settings, ACCEPTED, NAME)
     head_width, features = parts.tensor(weights, OMEGA).shape
     width = parts.tensor(weights, WORDS).shape[1]
     official = "tok_emb.weight" in weights

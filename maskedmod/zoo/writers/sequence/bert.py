@@ -33,7 +33,7 @@ def hf_bert(loaded: Loaded, version: int) -> Written:
     if arguments is None or not hasattr(loaded.model.encoder, "embed_norm") or chosen(loaded.tree.get("head")) != "lm":
         raise UserError("layout hf_bert is for transformers of ids with head=lm")
     refuse("layout hf_bert", unusual(arguments, USUAL))
-    roberta = arguments.get("position_offset", 0) == 2
+    roberta = arguments.get("position_offset", 0) > 0
     out = Writer(dict(loaded.model.state_dict()), loaded.kept)
     at = "roberta" if roberta else "bert"
     out.leave("teacher.")
@@ -77,7 +77,7 @@ def _config(loaded: Loaded, out: Writer, at: str, tied: bool) -> dict[str, Any]:
     words = sizes[f"{at}.embeddings.word_embeddings.weight"]
     both = "cls.seq_relationship.weight" in sizes
     letters = loaded.model.modality.alphabet or getattr(loaded.model.modality, "letters", None)
-    pad = None if letters is None else letters.pad
+    pad, offset = None if letters is None else letters.pad, arguments.get("position_offset", 0)
     return {
         "architectures": ["RobertaForMaskedLM" if at == "roberta" else "BertForPreTraining" if both else "BertForMaskedLM"],
         "model_type": at,
@@ -90,15 +90,21 @@ def _config(loaded: Loaded, out: Writer, at: str, tied: bool) -> dict[str, Any]:
         "layer_norm_eps": float(arguments.get("eps", 1e-6)),
         "max_position_embeddings": len(sizes[f"{at}.embeddings.position_embeddings.weight"]),
         "type_vocab_size": len(sizes[f"{at}.embeddings.token_type_embeddings.weight"]),
-        "pad_token_id": pad if pad is not None else 1 if at == "roberta" else 0,
+        "pad_token_id": offset - 1 if at == "roberta" else pad if pad is not None else 0,
         "tie_word_embeddings": tied,
     }
 
 
+def listed(loaded: Loaded) -> dict[str, Any]:
+    """``vocab.txt`` of a model whose tokens are letters or atoms."""
+    letters = loaded.model.modality.alphabet
+    return {} if letters is None else {"vocab.txt": "\n".join(letters.tokens) + "\n"}
+
+
 def _tokenizer(loaded: Loaded) -> dict[str, Any]:
-    """``tokenizer.json``, where the model has a tokenizer of that library."""
+    """``tokenizer.json``, where the model has a tokenizer of that library, else its vocabulary, a token a line."""
     try:
         text = loaded.model.modality.subword.text  # type: ignore[union-attr]
     except (AttributeError, ValueError, OSError):
-        return {}
+        return listed(loaded)
     return {"tokenizer.json": text, "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast"}}

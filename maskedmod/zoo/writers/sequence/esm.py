@@ -13,6 +13,7 @@ from maskedmod.layers.token_dropout import TokenDropout
 from maskedmod.zoo.layouts.sequence import fair_esm as fair_names
 from maskedmod.zoo.layouts.sequence import hf_esm as hf_names
 from maskedmod.zoo.loaded import Loaded
+from maskedmod.zoo.writers.sequence.text import listed
 from maskedmod.zoo.writing import Written, unusual
 
 USUAL: dict[str, Any] = {
@@ -46,11 +47,13 @@ def hf_esm(loaded: Loaded, version: int) -> Written:
         "emb_layer_norm_before": found["norm_before"],
         "token_dropout": found["token_dropout"],
         "mask_token_id": found["mask"],
-        "pad_token_id": 1,
+        "pad_token_id": found["pad"],
         "tie_word_embeddings": True,
     }
     contacts, notes = _contacts(loaded, found)
-    return Written(hf_names.written(loaded.model.state_dict(), contacts, version), "hf", config, notes=notes)
+    known = loaded.tree["modality"].get("protein", {}).get("alphabet") in ("esm", "saprot")
+    weights = hf_names.written(loaded.model.state_dict(), contacts, version)
+    return Written(weights, "hf", config, {} if known else listed(loaded), notes=notes)
 
 
 def _contacts(loaded: Loaded, found: dict[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
@@ -82,4 +85,5 @@ def sizes(loaded: Loaded) -> dict[str, Any]:
         "norm_before": not isinstance(model.embed_norm, torch.nn.Identity),
         "token_dropout": isinstance(model.token_dropout, TokenDropout),
         "mask": model.embed.mask,
+        "pad": encoder.get("position_offset", 2) - 1 if isinstance(model.positions, Table) else 1,
     }
