@@ -14,6 +14,7 @@ rows=N            rows of samples: with columns, in place of samples, rows x col
 seed=0            of the mask
 wav=false         sound files too (original, masked, mean-fill, reconstruction), for modalities that can be heard
 mask=, mask.*     another mask than the run's
+modality.*        in what windows long samples are read, such as modality.fit=windows for sounds
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ KINDS = {"samples": int, "columns": int, "rows": int, "seed": int, "wav": bool}
 
 def run(words: Sequence[str]) -> int:
     """Draw, and print the paths of what was written."""
-    given = dict(split_words([word for word in words if not word.startswith("mask")], KEYS))
+    windows = [word for word in words if word.startswith("modality.")]
+    given = dict(split_words([word for word in words if not word.startswith(("mask", "modality."))], KEYS))
     masks = [word for word in words if word.startswith("mask")]
     split_words(masks, KEYS)
     if not given.get("checkpoint"):
@@ -47,7 +49,7 @@ def run(words: Sequence[str]) -> int:
 
     others = _grid({key: given[key] for key in KINDS if key in given})
     place = str(paths["checkpoint"]), paths["input"], paths["output"]
-    for path in reconstruct_run(*place, masks, **others, say=lambda line: print(line, file=sys.stderr)):
+    for path in reconstruct_run(*place, masks, windows=windows, **others, say=lambda line: print(line, file=sys.stderr)):
         print(path)
     return 0
 
