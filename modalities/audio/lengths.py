@@ -48,6 +48,8 @@ def _mended(sound: Any, data: Any) -> bytes | None:
     dense = sound.frames / max(1, len(data) if isinstance(data, bytes) else Path(data).stat().st_size)
     if sound.format == "FLAC" and dense > USUAL:  # silence, or a number that is none
         total = _total(data, _age(data))
+        if total == 0:
+            raise BadSample("damaged: the header says no length, and no whole frame was found")
         if sound.frames >= UNKNOWN:
             return _with_total(_bytes(data), total)
         if total < sound.frames:

@@ -72,6 +72,8 @@ def test_a_length_that_no_file_holds_is_no_list_of_windows() -> None:
     lying = raw[:at] + bytes([raw[at] | 0x0F]) + b"\xff" * 4 + raw[at + 5 :]
     with pytest.raises(BadSample, match="cut off: the header promises 68719476735 samples, 32000 are there"):
         parts(lying, 16000)
+    with pytest.raises(BadSample, match="no whole frame was found"):
+        parts(unknown(raw)[: raw.index(b"\xff\xf8") + 400], 16000)
     silence = file(np.zeros(16000 * 60), 16000, "FLAC")
     assert len(parts(silence, 16000)) == len(parts(unknown(silence), 16000)) == 94
     mp3 = variable(3.0, 16000)
