@@ -10,8 +10,9 @@ from pathlib import Path
 from maskedmod.core.modality import BadSample
 from maskedmod.errors import UserError
 
-OURS = (UserError, ImportError, NameError, NotImplementedError, MemoryError)
-"""What no file can be blamed for: a wrong setting, a missing package, a name that is not there, no memory left."""
+OURS = (UserError, ImportError, NameError)
+"""What no file can be blamed for: a wrong setting, a missing package, a name that is not there. Memory can run out over one
+file, whose header asks for it."""
 
 
 class UnexpectedSample(BadSample):

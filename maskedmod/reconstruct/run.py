@@ -15,6 +15,7 @@ from maskedmod.data.stream import RecordStream
 from maskedmod.errors import UserError, one_line
 from maskedmod.features.given import mask_from_words, masked_by
 from maskedmod.features.opened import open_input, parts_of, reads_graphs
+from maskedmod.features.reading import reading
 from maskedmod.recipe.build import build_source
 from maskedmod.reconstruct.dense import reconstruct
 from maskedmod.reconstruct.grid import save_grid
@@ -44,6 +45,7 @@ def reconstruct_run(
     samples: int | None = None,
     wav: bool = False,
     columns: int | None = None,
+    windows: Sequence[str] = (),
     say: Callable[[str], None] = lambda line: None,
     how: Mapping[str, Any] | None = None,
 ) -> list[Path]:
@@ -52,11 +54,12 @@ def reconstruct_run(
     ``checkpoint``: a run folder, one checkpoint in it, or weights that ``maskedmod.load`` reads. ``input``: a file, a folder, or
     None for the run's own validation set; the first ``samples`` that can be read are drawn (None: 8, or fewer where one is
     large). ``mask``: overrides such as ``mask.ratio=0.5``. ``out``: a PNG or a folder, by default ``pictures/`` of
-    the run. ``wav``: also sound files, for modalities that can be heard. ``columns``: samples side by side. ``say`` is told of
-    every sample that was left out or changed in reading, and why. ``how`` the checkpoint is read: see ``zoo.load``.
-    Raises UserError for input that is missing or has no readable sample.
+    the run. ``wav``: also sound files, for modalities that can be heard. ``columns``: samples side by side. ``windows``: words
+    such as ``modality.fit=windows``, see ``features.reading``. ``say`` is told of every sample that was left out or changed in
+    reading, and why. ``how`` the checkpoint is read: see ``zoo.load``. Raises UserError for input that is missing or has no
+    readable sample.
     """
-    loaded = load(checkpoint, **(how or {}))
+    loaded = reading(load(checkpoint, **(how or {})), windows)
     model, tree = loaded.model, loaded.tree
     other = mask_from_words(model, tree, mask) if mask else None
     if input is None and not tree.get("data"):

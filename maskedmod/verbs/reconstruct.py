@@ -17,12 +17,14 @@ mask=, mask.*     another mask than the run's
 modality=NAME     of weights of a sequence model: protein, molecule or text (default: told by the vocabulary)
 vocabulary=FILE   its tokens (default: found beside the weights or one folder up); special={mask: X}: its special tokens by role;
                   prefix=, layout=, settings={...}: see docs/loading.md
+modality.*        in what windows long samples are read, such as modality.fit=windows for sounds
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from maskedmod.errors import UserError
@@ -35,7 +37,8 @@ KINDS = {"samples": int, "columns": int, "rows": int, "seed": int, "wav": bool}
 
 def run(words: Sequence[str]) -> int:
     """Draw, and print the paths of what was written."""
-    given = dict(split_words([word for word in words if not word.startswith("mask")], KEYS))
+    windows = [word for word in words if word.startswith("modality.")]
+    given = dict(split_words([word for word in words if not word.startswith(("mask", "modality."))], KEYS))
     masks = [word for word in words if word.startswith("mask")]
     split_words(masks, KEYS)
     if not given.get("checkpoint"):
@@ -51,7 +54,8 @@ def run(words: Sequence[str]) -> int:
 
     others = _grid({key: given[key] for key in KINDS if key in given})
     place = str(paths["checkpoint"]), paths["input"], paths["output"]
-    for path in reconstruct_run(*place, masks, **others, how=how(given), say=lambda line: print(line, file=sys.stderr)):
+    say = partial(print, file=sys.stderr)
+    for path in reconstruct_run(*place, masks, windows=windows, **others, how=how(given), say=say):
         print(path)
     return 0
 

@@ -49,6 +49,7 @@ class Audio(Modality):
     extensions: ClassVar[tuple[str, ...]] = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".au")
     columns: ClassVar[tuple[str, ...]] = ("audio", "wav", "flac", "mp3", "sound", "file", "path")
     signal: ClassVar[str] = "fbank"
+    windowing: ClassVar[tuple[str, ...]] = ("fit",)
 
     def __init__(
         self,

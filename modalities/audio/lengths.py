@@ -19,6 +19,8 @@ UNKNOWN = 1 << 48
 PLACEHOLDERS = ((0x7FFF0000, 0x80000100), (0xFFFF0000, 0xFFFFFFFF))
 """Sizes, from and to, that programs write which do not know yet how much will come: SoX 0x7ffff000, arecord 0x80000000, FFmpeg
 0xffffffff, others a header's length less. Nothing is missing then."""
+USUAL, MOST = 20.0, 4000.0
+"""Samples a byte: more than the first is seldom, in a FLAC of silence; more than the second is in no other format."""
 BLOCK = 1 << 16
 
 
@@ -43,8 +45,17 @@ def opened(data: Any) -> Any:
 
 def _mended(sound: Any, data: Any) -> bytes | None:
     """The bytes with a header that knows; None where it knew."""
-    if sound.format == "FLAC" and sound.frames >= UNKNOWN:
-        return _with_total(_bytes(data), _total(data, _age(data)))
+    dense = sound.frames / max(1, len(data) if isinstance(data, bytes) else Path(data).stat().st_size)
+    if sound.format == "FLAC" and dense > USUAL:  # silence, or a number that is none
+        total = _total(data, _age(data))
+        if total == 0:
+            raise BadSample("damaged: the header says no length, and no whole frame was found")
+        if sound.frames >= UNKNOWN:
+            return _with_total(_bytes(data), total)
+        if total < sound.frames:
+            raise BadSample(f"cut off: the header promises {sound.frames} samples, {total} are there")
+    elif dense > MOST:
+        raise BadSample(f"damaged: the header promises {sound.frames} samples, which the file cannot hold")
     if sound.format == "MP3":
         return _counted(data, _age(data), sound.frames)
     if sound.format in ("WAV", "WAVEX", "AU") and sound.frames == 0:
@@ -81,6 +92,8 @@ def _counted(data: Any, age: int, guessed: int) -> bytes | None:
     frames = count_frames(raw)
     if frames is None or frames.count == 0:
         return None
+    if frames.told is not None and frames.told > 2 * frames.count:
+        raise BadSample(f"cut off: the header promises {frames.told} frames, {frames.count} are there")
     if frames.told is not None and frames.told >= frames.count:
         return None  # whatever is missing is told when it is read
     if frames.told is None and abs(guessed - frames.count * frames.samples) < frames.samples:

@@ -54,7 +54,8 @@ def _converted(values: np.ndarray[Any, Any], page: Page, colours: int, channels:
         found = (found @ LUMA)[:, :, None]
     elif found.shape[2] == 1 and channels == 3:
         found = np.repeat(found, 3, axis=2)
-    altered(", ".join([f"{names} converted to {NAMES[RGB if channels == 3 else GREY]}", *parts]))
+    if parts or page.colour != GREY:  # three equal channels are nothing lost, and are not told of grey PNG either
+        altered(", ".join([f"{names} converted to {NAMES[RGB if channels == 3 else GREY]}", *parts]))
     return np.rint(found * 255).astype(np.uint8) if eight else found
 
 

@@ -125,8 +125,6 @@ def _sixteen(picture: Pillow.Image) -> np.ndarray:
 def _grey(pixels: np.ndarray, channels: int, convert: bool) -> Tensor:
     """A deep grey picture ``[H, W]``; three equal channels where RGB is asked for, as with 8 bits."""
     found = _from_array(pixels, 1 if convert and channels == 3 else channels)
-    if channels == 3:
-        altered("grey converted to RGB")
     return found.expand(channels, -1, -1).contiguous()
 
 

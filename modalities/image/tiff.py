@@ -100,7 +100,11 @@ def _pixels(raw: bytes, page: Any, byteorder: str) -> np.ndarray[Any, Any]:
         found = np.asarray(page.asarray())
         if page.planarconfig == 2 and found.ndim == 3:
             found = found.transpose(1, 2, 0)
+        if found.ndim not in (2, 3):
+            raise BadSample(f"TIFF of shape {found.shape} is no picture")
         return found[:, :, None] if found.ndim == 2 else found
+    except BadSample:
+        raise
     except Exception as error:
         if page.dtype is not None and "imagecodecs" not in str(error) and not isinstance(error, NotImplementedError):
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 import numpy as np
@@ -12,6 +13,7 @@ from . import Array, Shape, decoded, numbers
 
 KINDS = {"F": ("2", "4", "8"), "I": ("1", "2", "4", "8"), "U": ("1", "2", "4", "8")}
 """Sizes in bytes of the numbers of each type."""
+LINE_END = re.compile(rb"\r\n|\r|\n")
 PADDING = "_"
 """Name of fields that only fill up a row: there may be several."""
 
@@ -44,13 +46,14 @@ def _header(raw: bytes) -> tuple[dict[str, list[str]], str, bytes]:
     head: dict[str, list[str]] = {}
     at = 0
     while "DATA" not in head:
-        end = raw.find(b"\n", at)
-        if end < 0 or len(head) > 20:
+        found = LINE_END.search(raw, at)
+        if found is None or len(head) > 20:
             raise BadSample("is no PCD file: its header has no DATA line")
+        end = found.start()
         key, *words = decoded(raw[at:end], "PCD").split() or [""]
         if key and not key.startswith("#"):
             head[key] = words
-        at = end + 1
+        at = found.end()
     _check(head)
     kind = head["DATA"][0] if head["DATA"] else ""
     if kind not in ("ascii", "binary", "binary_compressed"):

@@ -66,6 +66,24 @@ def test_flac_that_does_not_know_its_length(rate: int, channels: int, subtype: s
     assert 0 < torn < int(3.1 * rate) and len(parts(blind[:-300], rate)) in (4, 5)
 
 
+def test_a_length_that_no_file_holds_is_no_list_of_windows() -> None:
+    raw = file(sound(2.0, 16000), 16000, "FLAC")
+    at = raw.index(b"fLaC") + 8 + 13
+    lying = raw[:at] + bytes([raw[at] | 0x0F]) + b"\xff" * 4 + raw[at + 5 :]
+    with pytest.raises(BadSample, match="cut off: the header promises 68719476735 samples, 32000 are there"):
+        parts(lying, 16000)
+    with pytest.raises(BadSample, match="no whole frame was found"):
+        parts(unknown(raw)[: raw.index(b"\xff\xf8") + 400], 16000)
+    silence = file(np.zeros(16000 * 60), 16000, "FLAC")
+    assert len(parts(silence, 16000)) == len(parts(unknown(silence), 16000)) == 94
+    mp3 = variable(3.0, 16000)
+    count = mpeg.count_frames(mp3)
+    assert count is not None
+    told = mp3[:200].replace(count.count.to_bytes(4, "big"), b"\x7f\xff\xff\xff", 1) + mp3[200:]
+    with pytest.raises(BadSample, match="the header promises"):
+        parts(told, 16000)
+
+
 def variable(seconds: float, rate: int, seed: int = 0) -> bytes:
     return file(sound(seconds, rate, seed=seed), rate, "MP3", bitrate_mode="VARIABLE", compression_level=0.5)
 
