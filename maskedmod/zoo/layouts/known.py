@@ -71,8 +71,8 @@ def find(source: Source, name: str | None = None) -> Layout:
         if layout.matches(source.weights):
             return layout
     for layout in LAYOUTS:
-        if arguments.refused(layout, source.weights):
-            return layout  # whose settings will say what is not supported
+        if what := arguments.refused(getattr(layout, "UNREAD", {}), source.weights):
+            raise UserError(f"{source.path}: {what} is not supported by layout {layout.NAME}")
     some = ", ".join(sorted(source.weights)[:5])
     known = ", ".join(layout.NAME for layout in LAYOUTS)
     raise UserError(f"{source.path}: its keys ({some}, ...) are of no known layout; known are {known}")
