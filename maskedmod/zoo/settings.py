@@ -84,9 +84,17 @@ def _ours(layout: Layout, name: str, value: Any) -> tuple[str, Any]:
     raise UserError(f"setting {name} of layout {layout.NAME}: {meaning}")
 
 
-def heads_of(width: int, head_width: int = 64) -> int:
-    """Published numbers of heads: width / 64, but 16 for ViT-H (1280) and ViT-g (1408)."""
-    return 16 if width in (1280, 1408) else max(1, width // head_width)
+def heads_of(width: int, head_width: int = 64, what: str = "heads") -> int:
+    """Published numbers of heads: width / 64, but 16 for ViT-H (1280), ViT-g (1408) and ViT-G (1664). UserError for other widths,
+    whose number nothing tells. ``what``: the setting."""
+    if width in (1280, 1408, 1664):
+        return 16
+    if width % head_width:
+        raise UserError(
+            f"no tensor tells the number of heads, and width {width} is no published one (a multiple of {head_width}): "
+            f"give settings={{'{what}': ...}}"
+        )
+    return width // head_width
 
 
 def grid_of(tokens: int, patch: tuple[int, int], size: Any, what: str) -> tuple[int, int]:

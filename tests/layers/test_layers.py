@@ -258,3 +258,27 @@ def test_schedules_over_a_run() -> None:
     assert [linear(c) for c in at] == pytest.approx([0.996, 0.998, 1.0, 1.0])
     assert [cosine(c) for c in at] == pytest.approx([0.0, 0.5, 1.0, 1.0])
     assert [step(c) for c in (Context(step=2), Context(step=3))] == [0.0, 1.0]
+
+
+def test_tables_of_blocks_that_are_equal_are_a_shared_one() -> None:
+    made = {}
+    for relative in ("shared", "block"):
+        torch.manual_seed(0)
+        encoder = Transformer(
+            SPEC, embedding, depth=2, width=32, heads=4, sees="full", positions="learned", relative=relative, classes=0
+        )
+        for table in encoder.relative:
+            torch.manual_seed(1)
+            torch.nn.init.normal_(table.get_parameter("table"))
+        made[relative] = encoder
+    assert len(made["shared"].relative) == 1 and len(made["block"].relative) == 2
+    state = {**made["block"].state_dict(), **{k: v for k, v in made["shared"].state_dict().items() if "relative" not in k}}
+    made["block"].load_state_dict(state)
+    seen = Seen(tokens())
+    shared, own = (made[name](seen, ("bias",)) for name in ("shared", "block"))
+    torch.testing.assert_close(shared.tokens, own.tokens)
+    assert shared.taps["bias"].shape[1] == 4 and "bias" not in own.taps, "blocks share no bias where each has its own"
+    made["block"].relative[1].get_parameter("table").data.zero_()
+    assert not torch.allclose(made["block"](seen).tokens, own.tokens)
+    with pytest.raises(ValueError, match="one shared table already"):
+        Transformer(SPEC, embedding, depth=2, width=32, heads=4, positions="relative", relative="block")

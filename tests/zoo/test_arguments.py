@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from maskedmod.errors import UserError
 from maskedmod.support.compat import repair_torchaudio, repair_torchvision
 from maskedmod.zoo.files.source import Source
 from maskedmod.zoo.layouts.arguments import Argument, Only, Setting
-from maskedmod.zoo.layouts.known import LAYOUTS
+from maskedmod.zoo.layouts.known import LAYOUTS, find
 from maskedmod.zoo.settings import settle
 
 STATED: list[Any] = [layout for layout in LAYOUTS if hasattr(layout, "ARGUMENTS")]
@@ -68,3 +69,15 @@ def test_arguments_in_a_part_of_the_configuration() -> None:
     layout = next(layout for layout in STATED if layout.NAME == "timm_vit")
     with pytest.raises(UserError, match="norm_layer='rmsnorm' is not supported by layout timm_vit"):
         settle(layout, Source(Path("file.pth"), {}, config={"model_args": {"norm_layer": "rmsnorm"}}), {})
+
+
+def test_options_that_tensors_show() -> None:
+    """A file of a layout with an option that is not supported, and a file of no layout that is known all the same."""
+    layout = next(layout for layout in STATED if layout.NAME == "vq_kd")
+    weights = {"encoder.norm.weight": torch.ones(2)}
+    with pytest.raises(UserError, match="without mean pooling .* is not supported by layout vq_kd"):
+        settle(layout, Source(Path("file.pth"), weights), {})
+    with pytest.raises(UserError, match="of no known layout"):
+        find(Source(Path("file.pth"), weights))
+    with pytest.raises(UserError, match="encoder Swin is not supported"):
+        find(Source(Path("file.pth"), {"encoder.layers.0.blocks.0.norm1.weight": torch.ones(2)}))

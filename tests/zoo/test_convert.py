@@ -148,13 +148,13 @@ def test_card_tells_recipe_data_scores_and_command(tmp_path: Path) -> None:
 
 
 def test_heads_that_a_layout_has_not_are_said(tmp_path: Path) -> None:
-    done = convert(str(saved(tmp_path, {"model": fair_encoder()})), "hf", tmp_path / "out")
+    done = convert(str(saved(tmp_path, {"model": fair_encoder(), "args": SETTINGS})), "hf", tmp_path / "out")
     assert done.layout == "hf_vit_mae" and "encoder alone" in done.notes[0]
     assert "encoder alone" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_what_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = saved(tmp_path, {"model": fair_whole()})
+    file = saved(tmp_path, {"model": fair_whole(), "args": SETTINGS})
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     cases = {
@@ -195,7 +195,7 @@ def test_push(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
-    convert(str(saved(tmp_path, {"model": fair_whole()})), "hf", tmp_path / "out")
+    convert(str(saved(tmp_path, {"model": fair_whole(), "args": SETTINGS})), "hf", tmp_path / "out")
     assert push(tmp_path / "out", "me/mine", "good", private=True) == "https://hub/me/mine"
     files = ["README.md", "config.json", "model.safetensors", "preprocessor_config.json"]
     assert Hub.calls == [("create", ("me/mine", True)), ("upload", ("me/mine", files))]

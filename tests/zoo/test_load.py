@@ -155,7 +155,9 @@ def test_wrong_shape_names_the_tensor(tmp_path: Path) -> None:
 def test_settings_are_checked(tmp_path: Path) -> None:
     file = saved(tmp_path, fair_whole())
     refused(file, "'head'", "did you mean heads?", settings={"head": 2})
-    refused(file, "heads 5", settings={"heads": 5})
+    refused(file, "heads 5", settings={**SETTINGS, "heads": 5})
+    refused(file, "width 32 is no published one", "{'heads': ...}")
+    refused(file, "width 16 is no published one", "{'decoder_heads': ...}", settings={"heads": SETTINGS["heads"]})
     refused(file, "'fair_mea'", "did you mean fair_mae?", layout="fair_mea")
 
 
@@ -164,7 +166,7 @@ def test_unknown_keys_name_the_known_layouts(tmp_path: Path) -> None:
     refused(saved(tmp_path, {"model": fair_whole()}), "weights.pth", "encoder.pos_embed", layout="i_jepa")
     whole = fair_whole()
     del whole["decoder_pos_embed"]
-    refused(saved(tmp_path, whole), "weights.pth", "'decoder_pos_embed'")
+    refused(saved(tmp_path, whole), "weights.pth", "'decoder_pos_embed'", settings=SETTINGS)
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])

@@ -53,9 +53,8 @@ HF_POOLER: dict[str, Argument] = dict.fromkeys(("pooler_output_size", "pooler_ac
 """The pooler of classifiers, which is not read."""
 
 
-def refused(layout: Any, keys: Mapping[str, Any]) -> str | None:
-    """What a layout refuses by the names of tensors: ``REFUSED``, patterns of keys and what they are of."""
-    patterns: Mapping[str, str] = getattr(layout, "REFUSED", {})
+def refused(patterns: Mapping[str, str], keys: Mapping[str, Any]) -> str | None:
+    """What the first pattern that a key matches is of."""
     return next((what for pattern, what in patterns.items() if any(re.fullmatch(pattern, key) for key in keys)), None)
 
 
@@ -63,7 +62,7 @@ def check(layout: Any, source: Any) -> None:
     """UserError when the tensors of a file, or the arguments that its run saved, are of an option that is not supported.
     ``layout``: a module; its ``ARGUMENTS`` are those of the constructor named in ``REFERENCE``. They may stand in parts of
     ``config.json`` that it calls ``NESTED``."""
-    if what := refused(layout, source.weights):
+    if what := refused(getattr(layout, "REFUSED", {}), source.weights):
         raise UserError(f"{source.path}: {what} is not supported by layout {layout.NAME}")
     arguments: Mapping[str, Argument] = getattr(layout, "ARGUMENTS", {})
     inner = [source.config.get(name) for name in getattr(layout, "NESTED", ())]

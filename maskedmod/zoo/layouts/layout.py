@@ -15,9 +15,9 @@ Weights = Mapping[str, Tensor]
 class Layout(Protocol):
     """What a layout's module offers. ``SETTINGS``: names and defaults of what no tensor tells. ``CONFIG``: their names in a
     ``config.json``. Beside them, read by ``arguments.check``: ``REFERENCE``, the published constructor; ``ARGUMENTS``
-    (``dict[str, Argument]``), every argument of it; ``REFUSED``, patterns of keys, and which published option they are of.
-    ``RELEASED`` (``dict[str, str]``): arguments that may be given as settings by their released names, with our setting's
-    name or the reason why there is none."""
+    (``dict[str, Argument]``), every argument of it; ``REFUSED``, patterns of keys of a file of this layout, and which published
+    option they are of; ``UNREAD``, the same of files that are of no layout here; ``RELEASED`` (``dict[str, str]``), arguments
+    that may be given as settings by their released names, with our setting's name or the reason why there is none."""
 
     NAME: str
     SETTINGS: dict[str, Any]

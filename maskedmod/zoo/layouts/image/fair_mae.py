@@ -61,7 +61,7 @@ def mae_tree(weights: Weights, modality: Tree, grid: tuple[int, int], settings: 
         head = {
             "depth": parts.depth(weights, DECODER_BLOCKS),
             "width": width,
-            "heads": settings["decoder_heads"] or heads_of(width, 32),
+            "heads": settings["decoder_heads"] or heads_of(width, 32, "decoder_heads"),
             "mlp_ratio": parts.tensor(weights, DECODER_FC1).shape[0] / width,
             "positions": parts.table_kind(weights["decoder_pos_embed"], grid),
         }

@@ -67,7 +67,7 @@ def recipe(weights: Weights, settings: Tree) -> Tree:
         head = {
             "depth": parts.depth(weights, rf"{DECODER_LAYERS}\.(\d+)\..*"),
             "width": width,
-            "heads": settings["decoder_heads"] or heads_of(width, 32),
+            "heads": settings["decoder_heads"] or heads_of(width, 32, "decoder_heads"),
             "mlp_ratio": parts.tensor(weights, rf"{DECODER_LAYERS}\.0\.{FC1}").shape[0] / width,
             "positions": parts.table_kind(parts.tensor(weights, DECODER_TABLE), grid),
             "qkv_bias": parts.hf_bias(weights, DECODER_LAYERS),

@@ -32,7 +32,7 @@ ARGUMENTS: dict[str, Argument] = {
     "init_scale": FREE,
     "encoder_stride": TENSORS,
 }
-REFUSED = {r"encoder\.layers\.\d+\.blocks\..*": "encoder Swin"}
+UNREAD = {r"encoder\.layers\.\d+\.blocks\..*": "encoder Swin"}
 
 AT, PATCH = r"encoder\.", r"encoder\.patch_embed\.proj\.weight"
 

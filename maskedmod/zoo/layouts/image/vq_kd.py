@@ -27,15 +27,15 @@ REFERENCE = "microsoft/unilm@768a3c8 beit2/modeling_vqkd.py VQKD with two of mod
 ARGUMENTS: dict[str, Argument] = {
     **{name: how for name, how in beit_parts.VIT.items() if not name.startswith("use_")},
     "decay": Setting("decay"),
+    "beta": only(1.0, None),
+    **dict.fromkeys(("codebook_dim", "encoder_depth", "decoder_depth"), TENSORS),
     "process_type": only("default", None),
     "rec_loss_type": only("cosine", None),
     "use_abs_pos_emb": only(True, None),
     "use_rel_pos_bias": only(False, None),
     "use_shared_rel_pos_bias": only(False, None),
     "use_mean_pooling": only(True, None),
-    **dict.fromkeys(
-        ("n_embed", "codebook_n_emd", "codebook_emd_dim", "decoder_out_dim", "encoder_depth", "decoder_depth"), TENSORS
-    ),
+    **dict.fromkeys(("n_embed", "codebook_n_emd", "codebook_emd_dim", "decoder_out_dim"), TENSORS),
     **dict.fromkeys(("quantize_kmeans_init", "teacher_model_type", "teacher_input_size", "init_scale", "num_classes"), FREE),
 }
 REFUSED = {
