@@ -1,4 +1,4 @@
-"""What all verbs share: the main thing as a first word, ``quiet=true``, ``json=true``; runs in ``ls`` and ``show``; completion."""
+"""What all verbs share: the main thing as a first word, ``quiet=true``, ``json=true``; runs in ``ls`` and ``show``."""
 
 from __future__ import annotations
 

@@ -62,9 +62,9 @@ class Random(Mask):
     tokens (SimMIM: 32 px = 2 patches); needs a lattice. ``scope``: ``batch`` hides the same positions in all rows, in
     packed sequences those of the longest. ``bernoulli``: every token on its own with probability ratio; else the exact number.
     ``ignore``: share of the hidden tokens that no loss asks for. ``least``: fewest tokens hidden in a packed sequence that has as
-    many; with bernoulli, sequences with fewer are drawn again (SaProt). ``specials``: in packed sequences cls, eos and the like
-    may be hidden as well (TAPE, fairseq). ``corrupt``: BERT-like shares for encoder.sees=corrupt. ``masks_per_sample``: K. Padding
-    and ineligible tokens are never hidden, and the count is taken from each row's own eligible tokens.
+    many; with bernoulli, sequences with fewer are drawn again (SaProt). ``specials``: in packed sequences cls, eos and the
+    like may be hidden as well (TAPE, fairseq). ``corrupt``: BERT-like shares for encoder.sees=corrupt. ``masks_per_sample``: K.
+    Padding and ineligible tokens are never hidden, and the count is taken from each row's own eligible tokens.
     """
 
     def __init__(

@@ -42,8 +42,8 @@ class Parameters:
 @dataclass(frozen=True)
 class Cost:
     """Of one optimiser step. ``flops``: floating-point operations (a multiply-add is two), forward, backward and teacher.
-    ``state_bytes``: weights, gradients and optimiser moments; ``activation_bytes``: kept from forward to backward. ``sample``: what a count
-    of packed samples stands on."""
+    ``state_bytes``: weights, gradients and optimiser moments; ``activation_bytes``: kept from forward to backward. ``sample``: what
+    a count of packed samples stands on."""
 
     samples: int
     tokens: int
@@ -150,8 +150,8 @@ def count_cost(model: MaskedModel, batch_size: int, accumulate: int = 1, batch_t
 def _told(tokens: Tokens, modality: Modality) -> str:
     """What a packed count stands on, since its samples have no size of their own."""
     return (
-        f"{tokens.batch} built-in samples of {_length(tokens)} {modality.unit()}s in the mean; longer or larger ones cost in proportion, "
-        "attention more"
+        f"{tokens.batch} built-in samples of {_length(tokens)} {modality.unit()}s in the mean; longer or larger ones cost in "
+        "proportion, attention more"
     )
 
 

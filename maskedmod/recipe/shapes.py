@@ -1,5 +1,5 @@
-"""Running a network on shapes alone: float tensors have no values, whole numbers have, so that lengths, indices and masks of packed
-sequences and graphs stay known."""
+"""Running a network on shapes alone: float tensors have no values, whole numbers have, so that lengths, indices and masks of
+packed sequences and graphs stay known."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def floats_emptied(value: Any) -> Any:
 
 
 def drawn(value: Any) -> Any:
-    """The same value with numbers from 0 to 1 in every float tensor that has none: what stands for a teacher's output before a mask."""
+    """The same value with numbers from 0 to 1 in every float tensor that has none: what stands for a
+    teacher's output before a mask."""
     if isinstance(value, Tensor):
         generator = torch.Generator().manual_seed(0)
         return torch.rand(value.shape, generator=generator) if _empty(value) and value.is_floating_point() else value

@@ -21,8 +21,8 @@ DEPTH = 4
 
 @dataclass(frozen=True)
 class Overview:
-    """``step``: the last one in the metrics, of ``steps`` (None: the run is measured in epochs). ``last``, ``validated``: last line of
-    the metrics with a loss, and with a validation. ``when``: of the last change, seconds since 1970."""
+    """``step``: the last one in the metrics, of ``steps`` (None: the run is measured in epochs). ``last``, ``validated``: last
+    line of the metrics with a loss, and with a validation. ``when``: of the last change, seconds since 1970."""
 
     run: Path
     tree: dict[str, Any]

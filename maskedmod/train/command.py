@@ -25,9 +25,9 @@ def train(
     """Train a recipe -> its run folder, which ``maskedmod.load`` reads.
 
     ``recipe``: a name, a YAML file, or a run folder whose recipe it is. ``words``: as on the command line, such as
-    ``"data=folder"``, ``"data.path=photos/"``, ``"train.steps=500"``. ``out``: the run folder (default: a new ``runs/RECIPE``); an
-    existing one of the same recipe goes on. ``quiet``: nothing on standard error. UserError, in one line, for whatever does not
-    fit; with no data named it is the demo, which is said.
+    ``"data=folder"``, ``"data.path=photos/"``, ``"train.steps=500"``. ``out``: the run folder (default: a new ``runs/RECIPE``);
+    an existing one of the same recipe goes on. ``quiet``: nothing on standard error. UserError, in one line, for whatever does
+    not fit; with no data named it is the demo, which is said.
     """
     named = {"recipe": recipe, "preset": preset, "out": out, "seed": seed}
     said = [f"{key}={value}" for key, value in named.items() if value is not None]

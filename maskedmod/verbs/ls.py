@@ -1,9 +1,10 @@
-"""maskedmod ls [recipes|presets|blocks|modalities|checkpoints|runs [DIR]] [mask|encoder|...] [modality=NAME] [family=NAME] [recipe=NAME]
+"""maskedmod ls [recipes|presets|blocks|modalities|checkpoints|runs [DIR]] [mask|encoder|...] [modality=NAME] [family=NAME]
+             [recipe=NAME]
 
 Lists what there is. Without a word: recipes, blocks and modalities. Recipes stand under their modality and their family.
-modality=audio and family=discrete choose among them, together or alone, and mean recipes without that word too. A family is named
-in full or by a beginning that no other has, in capitals or not. Checkpoints marked * are fetched and loaded by name; the others are
-known and not read yet.
+modality=audio and family=discrete choose among them, together or alone, and mean recipes without that word too. A family is
+named in full or by a beginning that no other has, in capitals or not. Checkpoints marked * are fetched and loaded by name; the others
+are known and not read yet.
 
   maskedmod ls mask                 blocks of one slot, with their arguments
   maskedmod ls presets recipe=mae   presets of a recipe, and what each sets
@@ -47,7 +48,8 @@ def run(words: Sequence[str]) -> int:
 
 
 def _parts(named: list[str], chosen: dict[str, str]) -> tuple[list[str], str | None]:
-    """The lists that are meant, and the folder that stands behind ``runs``. UserError for what is misspelt or does not go together."""
+    """The lists that are meant, and the folder that stands behind ``runs``. UserError for what is misspelt or does not
+    go together."""
     folder = None
     if "runs" in named and len(named) > (at := named.index("runs") + 1) and named[at] not in (*PARTS, *SLOTS):
         folder = named.pop(at)

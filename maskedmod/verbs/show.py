@@ -85,8 +85,8 @@ def _judged(result: dict[str, Any]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """Parameters and cost of a step of one recipe; where one is None, ``why``. ``sizes``: those of the built-in sample, where data
-    alone would tell."""
+    """Parameters and cost of a step of one recipe; where one is None, ``why``. ``sizes``: those of the built-in sample, where
+    data alone would tell."""
 
     parameters: Any
     cost: Any

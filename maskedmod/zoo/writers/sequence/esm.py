@@ -13,7 +13,7 @@ from maskedmod.layers.token_dropout import TokenDropout
 from maskedmod.zoo.layouts.sequence import fair_esm as fair_names
 from maskedmod.zoo.layouts.sequence import hf_esm as hf_names
 from maskedmod.zoo.loaded import Loaded
-from maskedmod.zoo.writers.sequence.text import listed
+from maskedmod.zoo.writers.sequence.bert import listed
 from maskedmod.zoo.writing import Written, unusual
 
 USUAL: dict[str, Any] = {
