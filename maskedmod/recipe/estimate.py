@@ -42,8 +42,8 @@ class Parameters:
 @dataclass(frozen=True)
 class Cost:
     """Of one optimiser step. ``flops``: floating-point operations (a multiply-add is two), forward, backward and teacher.
-    ``state_bytes``: weights, gradients and optimiser moments; ``activation_bytes``: kept from forward to backward. ``sample``: what
-    a count of packed samples stands on."""
+    ``state_bytes``: weights, gradients and optimiser moments; ``activation_bytes``: kept from forward to backward. ``sample``:
+    what a count of packed samples stands on."""
 
     samples: int
     tokens: int

@@ -3,8 +3,8 @@
 
 Lists what there is. Without a word: recipes, blocks and modalities. Recipes stand under their modality and their family.
 modality=audio and family=discrete choose among them, together or alone, and mean recipes without that word too. A family is
-named in full or by a beginning that no other has, in capitals or not. Checkpoints marked * are fetched and loaded by name; the others
-are known and not read yet.
+named in full or by a beginning that no other has, in capitals or not. Checkpoints marked * are fetched and loaded by name; the
+others are known and not read yet.
 
   maskedmod ls mask                 blocks of one slot, with their arguments
   maskedmod ls presets recipe=mae   presets of a recipe, and what each sets
