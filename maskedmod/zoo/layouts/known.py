@@ -104,7 +104,7 @@ def find(source: Source, name: str | None = None, prefix: str | None = None) -> 
     if name is not None:  # asked for by name: what does not fit will be said key by key
         return layouts[0], whole
     for layout in layouts:
-        if what := arguments.refused(getattr(layout, "UNREAD", {}), source.weights):
+        if what := arguments.refused(getattr(layout, "UNREAD", {}), whole.weights):
             raise UserError(f"{source.path}: {what} is not supported by layout {layout.NAME}")
     _refuse_known(source)
     some = ", ".join(sorted(whole.weights)[:5])
