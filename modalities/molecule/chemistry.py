@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -12,18 +13,22 @@ from maskedmod.core.modality import BadSample
 from maskedmod.errors import one_line
 from maskedmod.support.compat import require
 
+ARROW = re.compile(r"(?<!-)>")
+"""One that parts the molecules of a reaction; ``->`` is a dative bond."""
+
 
 def joined(smiles: str) -> str:
     """A reaction ``A.B>C>D`` as one string of all its molecules, atoms in their order; a molecule stays as it is."""
-    return ".".join(part for part in smiles.split(">") if part) if smiles.count(">") == 2 else smiles
+    parts = ARROW.split(smiles)
+    return ".".join(part for part in parts if part) if len(parts) == 3 else smiles
 
 
 def parse(smiles: str) -> Any:
     """The molecule, explicit hydrogens removed as RDKit does; of a reaction all its molecules. BadSample says why there is
     none."""
-    if ">" in smiles:
-        if smiles.count(">") != 2:
-            raise BadSample(f"{_short(smiles)!r} has {smiles.count('>')} arrows; a reaction is written A.B>>C or A>B>C")
+    if arrows := len(ARROW.findall(smiles)):
+        if arrows != 2:
+            raise BadSample(f"{_short(smiles)!r} has {arrows} arrows; a reaction is written A.B>>C or A>B>C")
         smiles = joined(smiles)
     chem, base = require("rdkit.Chem", "molecule"), require("rdkit.rdBase", "molecule")
     with base.BlockLogs():

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from maskedmod.data.number_tables import integers
 from maskedmod.modalities.molecule import Molecule
 from maskedmod.modalities.protein import Protein
 from maskedmod.modalities.text import Text
 
 from maskedmod.core.modality import Record, changes
+from maskedmod.data.graphs.number_tables import integers
 from maskedmod.data.sources.csv import Csv
 from maskedmod.data.sources.fasta import Fasta
 from maskedmod.data.sources.lines import Lines

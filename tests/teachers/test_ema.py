@@ -19,7 +19,7 @@ def student() -> Gat:
 
 def test_a_teacher_drops_what_its_student_drops_where_it_is_to() -> None:
     for drops in (False, True):
-        teacher = Ema(SPEC, student(), drops=drops).train()
+        teacher = Ema(SPEC, student(), in_training=drops).train()
         assert all(module.training == drops for module in teacher.encoder.modules())
         assert not any(module.training for module in teacher.eval().encoder.modules())
 
@@ -27,7 +27,7 @@ def test_a_teacher_drops_what_its_student_drops_where_it_is_to() -> None:
 def test_buffers_are_the_students_unless_the_teacher_has_its_own() -> None:
     for drops in (False, True):
         one = student()
-        teacher = Ema(SPEC, one, momentum=0.5, drops=drops)
+        teacher = Ema(SPEC, one, momentum=0.5, in_training=drops)
         with torch.no_grad():
             for tensor in [*one.parameters(), *one.buffers()]:
                 tensor.add_(2)

@@ -377,9 +377,9 @@ def test_the_catalogue_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
         assert all(len(value) == 64 for value in entry.sha256.values())
     assert main(["ls", "checkpoints"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(found) + 1 and sum(line.startswith("  * ") for line in lines) == sum(
-        bool(e.layout) for e in found.values()
-    )
+    named = [line for line in lines[1:] if not line.startswith("   ")]  # what they hold stands below, further in
+    assert sorted(line[2:] for line in named) == sorted(found)
+    assert {line[2:] for line in named if line.startswith("* ")} == {name for name, entry in found.items() if entry.layout}
 
 
 def test_the_list_is_read_without_torch() -> None:

@@ -19,7 +19,7 @@ from maskedmod.errors import UserError
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
     """A small MAE under the names of its authors."""
-    small = ["encoder.depth=1", "encoder.width=24", "encoder.heads=3", "head.depth=1", "head.width=24", "head.heads=3"]
+    small = ["encoder.depth=1", "encoder.width=192", "encoder.heads=3", "head.depth=1", "head.width=192", "head.heads=3"]
     model = maskedmod.create("mae", "modality.size=[16,16]", "modality.patch_size=4", *small, preset="tiny")
     model.report.untrained.clear()  # as if it were trained
     path = tmp_path_factory.mktemp("mae") / "mae"
